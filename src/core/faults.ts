@@ -1,0 +1,99 @@
+/**
+ * The closed table of everything that can go wrong with a connection or a request.
+ *
+ * The code is the metric label and the log field. One row answers every question that the rest of the program has about a fault:
+ * which status the client sees, whose fault it is, whether another endpoint may be tried, whether the client's connection can be
+ * used again, and how loud the daemon log is. No other file maps a failure to a status.
+ */
+
+export type FaultSide = 'client' | 'upstream' | 'proxy';
+
+export interface FaultRule {
+  /** Status sent to the client; 0 where there is nobody to answer, so that the connection just ends. */
+  readonly status: number;
+  readonly side: FaultSide;
+  /** Another attempt may succeed (the replay rule decides whether it is permitted). */
+  readonly retryable: boolean;
+  /** The client's connection is still in step after the answer. */
+  readonly reusable: boolean;
+  /** What the client reads. Never a detail of the configuration or of the upstream. */
+  readonly reason: string;
+}
+
+function fault(status: number, side: FaultSide, reason: string, traits: {retryable?: boolean; reusable?: boolean} = {}): FaultRule {
+  return {status, side, reason, retryable: traits.retryable ?? false, reusable: traits.reusable ?? false};
+}
+
+const REUSABLE = {reusable: true} as const;
+const RETRYABLE = {reusable: true, retryable: true} as const;
+
+export const FAULTS = {
+  // The head of a request (RFC 9112 §2, §3, §5).
+  head_invalid: fault(400, 'client', 'The request is malformed.'),
+  field_invalid: fault(400, 'client', 'A field of the request is malformed.'),
+  head_too_large: fault(431, 'client', 'The fields of the request are too large.'),
+  fields_too_many: fault(431, 'client', 'The request has too many fields.'),
+  target_too_long: fault(414, 'client', 'The request target is too long.'),
+  target_invalid: fault(400, 'client', 'The request target is malformed.'),
+  path_ambiguous: fault(400, 'client', 'The path can be read in more than one way.'),
+  method_invalid: fault(400, 'client', 'The method is malformed.'),
+  method_refused: fault(405, 'client', 'This method is not served here.'),
+  version_unsupported: fault(505, 'client', 'This HTTP version is not served here.'),
+  framing_invalid: fault(400, 'client', 'The length of the request is ambiguous.'),
+  chunk_invalid: fault(400, 'client', 'The chunked body is malformed.'),
+  host_invalid: fault(400, 'client', 'The host is missing, repeated or malformed.'),
+  connection_option_refused: fault(400, 'client', 'The Connection field names a field that it must not name.'),
+  expectation_failed: fault(417, 'client', 'This expectation cannot be met.'),
+  // Where a request may go.
+  host_unknown: fault(421, 'client', 'This host is not served here.', REUSABLE),
+  host_foreign: fault(421, 'client', 'This host is not served on this connection.', REUSABLE),
+  route_unknown: fault(404, 'client', 'There is nothing here.', REUSABLE),
+  method_not_allowed: fault(405, 'client', 'This method is not allowed here.', REUSABLE),
+  access_denied: fault(403, 'client', 'Access is denied.', REUSABLE),
+  rate_limited: fault(429, 'client', 'Too many requests.', REUSABLE),
+  body_too_large: fault(413, 'client', 'The body is too large.'),
+  // Time and presence of the client.
+  request_head_timeout: fault(408, 'client', 'The request took too long to arrive.'),
+  request_body_timeout: fault(408, 'client', 'The body took too long to arrive.'),
+  client_gone: fault(0, 'client', 'The client went away.'),
+  client_stalled: fault(0, 'client', 'The client stopped reading.'),
+  // Connections that never carried a request.
+  connections_per_client: fault(0, 'client', 'Too many connections of one client.'),
+  connections_total: fault(0, 'proxy', 'Too many connections.'),
+  descriptors_exhausted: fault(0, 'proxy', 'No file descriptor was left.'),
+  sni_unknown: fault(0, 'client', 'The TLS server name is not served here.'),
+  tls_failed: fault(0, 'client', 'The TLS handshake failed.'),
+  tls_timeout: fault(0, 'client', 'The TLS handshake took too long.'),
+  // The upstream.
+  endpoint_unavailable: fault(503, 'upstream', 'The application is not available.', REUSABLE),
+  endpoint_saturated: fault(503, 'upstream', 'The application is busy.', REUSABLE),
+  endpoint_forbidden: fault(502, 'proxy', 'The application cannot be reached.', REUSABLE),
+  connect_failed: fault(502, 'upstream', 'The application cannot be reached.', RETRYABLE),
+  connect_timeout: fault(504, 'upstream', 'The application cannot be reached.', RETRYABLE),
+  upstream_closed: fault(502, 'upstream', 'The application gave no answer.', RETRYABLE),
+  upstream_head_invalid: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
+  upstream_head_too_large: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
+  upstream_framing_invalid: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
+  upstream_chunk_invalid: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
+  upstream_surplus: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
+  upstream_upgrade_unasked: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
+  upstream_truncated: fault(502, 'upstream', 'The application did not finish its answer.', REUSABLE),
+  response_head_timeout: fault(504, 'upstream', 'The application took too long.', REUSABLE),
+  response_idle_timeout: fault(504, 'upstream', 'The application took too long.', REUSABLE),
+  // Torwart itself.
+  drain_expired: fault(503, 'proxy', 'The server is restarting.'),
+  internal: fault(500, 'proxy', 'Something went wrong here.'),
+} as const satisfies Record<string, FaultRule>;
+
+export type FaultCode = keyof typeof FAULTS;
+
+/** Every code in a fixed order: the position is the column of the code's counter. */
+export const FAULT_CODES = Object.keys(FAULTS) as readonly FaultCode[];
+
+const POSITIONS: ReadonlyMap<FaultCode, number> = new Map(FAULT_CODES.map((code, position) => [code, position]));
+
+export function faultPosition(code: FaultCode): number {
+  const position = POSITIONS.get(code);
+  if (position === undefined) throw new Error(`fault ${code} is not in the table`);
+  return position;
+}
