@@ -1,0 +1,183 @@
+/**
+ * The compiled configuration: what the config compiler produces, the control thread keeps, and the proxy threads build their
+ * tables from. Plain readonly data that survives a structured clone; durations in milliseconds, sizes in bytes, addresses canonical.
+ */
+
+/** `port` 0 asks the system for a free one (tests). */
+export interface SocketAddress {
+  /** IP literal in canonical text: no brackets, lower case. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface ListenerSnapshot extends SocketAddress {
+  readonly name: string;
+  readonly protocol: 'http' | 'https';
+  /** On a cleartext listener: the https port that every request is sent to with a 308; 0 where requests are served. */
+  readonly redirectToHttpsPort: number;
+}
+
+export interface TimeoutsSnapshot {
+  readonly requestHeadMs: number;
+  readonly requestBodyIdleMs: number;
+  readonly keepAliveMs: number;
+  readonly connectMs: number;
+  readonly responseHeadMs: number;
+  readonly responseIdleMs: number;
+  readonly tlsHandshakeMs: number;
+  readonly upstreamKeepAliveMs: number;
+  readonly drainMs: number;
+}
+
+/** The timeouts that a customer or a route may set for itself. */
+export interface RouteTimeoutsSnapshot {
+  readonly connectMs: number;
+  readonly requestBodyIdleMs: number;
+  readonly responseHeadMs: number;
+  readonly responseIdleMs: number;
+}
+
+/** A token bucket: one token every `intervalMs`, at most `burst` of them saved. */
+export interface LimitSnapshot {
+  readonly name: string;
+  readonly key: 'client' | 'customer';
+  readonly intervalMs: number;
+  readonly burst: number;
+}
+
+export interface CapsSnapshot {
+  /** Open client connections of the whole node. */
+  readonly connectionsMax: number;
+  /** Open connections of one client: an IPv4 address or an IPv6 /64. */
+  readonly connectionsPerClientMax: number;
+}
+
+export interface NodeSnapshot {
+  readonly listeners: readonly ListenerSnapshot[];
+  readonly admin: SocketAddress;
+  /** Number of proxy threads (`auto` is resolved). Needs a restart to change. */
+  readonly threads: number;
+  /** CIDRs of the peers whose forwarded fields are believed. */
+  readonly trustedProxies: readonly string[];
+  readonly timeouts: TimeoutsSnapshot;
+  readonly limits: readonly LimitSnapshot[];
+  readonly caps: CapsSnapshot;
+  readonly log: LogSnapshot;
+}
+
+export interface LogSnapshot {
+  /** Absolute path of the access log, `stdout`, or `off`. */
+  readonly access: string;
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+}
+
+export interface CertificateSnapshot {
+  readonly certPem: string;
+  readonly keyPem: string;
+  /** DNS names of the certificate in lower case, wildcards as `*.example.com`. */
+  readonly names: readonly string[];
+  /** Unix time in milliseconds. */
+  readonly notAfterMs: number;
+}
+
+export type BalanceAlgorithm = 'round_robin' | 'least_requests' | 'random_two' | 'consistent_hash';
+
+/** What `consistent_hash` hashes. `name` is the field's or cookie's name; empty for the client address. */
+export interface HashKeySnapshot {
+  readonly source: 'client' | 'header' | 'cookie';
+  readonly name: string;
+}
+
+export interface ServerSnapshot extends SocketAddress {
+  readonly weight: number;
+  /** Only used while no other server can be. */
+  readonly backup: boolean;
+  /** Gets no new requests. */
+  readonly drain: boolean;
+}
+
+export interface HealthSnapshot {
+  readonly type: 'http' | 'tcp';
+  readonly path: string;
+  /** Host field of the probe. */
+  readonly host: string;
+  /** Inclusive ranges of statuses that count as healthy. */
+  readonly expect: readonly (readonly [number, number])[];
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly rise: number;
+  readonly fall: number;
+}
+
+/** A server is left out for `forMs` after `failures` failures in a row, found by real traffic. `failures` 0 switches it off. */
+export interface PassiveSnapshot {
+  readonly failures: number;
+  readonly forMs: number;
+}
+
+export interface PoolSnapshot {
+  readonly name: string;
+  readonly servers: readonly ServerSnapshot[];
+  readonly balance: BalanceAlgorithm;
+  readonly hashKey: HashKeySnapshot;
+  readonly health: HealthSnapshot | null;
+  readonly passive: PassiveSnapshot;
+  /** Connections to one server, over all threads. */
+  readonly connectionsMax: number;
+}
+
+export type RouteActionSnapshot =
+  | {readonly type: 'pool'; readonly pool: string}
+  | {readonly type: 'redirect'; readonly status: 301 | 302 | 303 | 307 | 308; readonly location: string; readonly keepTarget: boolean}
+  | {readonly type: 'respond'; readonly status: number; readonly contentType: string; readonly body: string};
+
+/** Changes to the fields of one direction. Names in lower case; values are valid field values. */
+export interface FieldChangesSnapshot {
+  readonly set: readonly (readonly [name: string, value: string])[];
+  readonly remove: readonly string[];
+}
+
+export interface RouteSnapshot {
+  /** Normalised path. `prefix` matches whole segments: `/a` and `/a/` both match `/a` and `/a/b`, and neither matches `/ab`. */
+  readonly path: string;
+  readonly match: 'prefix' | 'exact';
+  /** Empty: every method. */
+  readonly methods: readonly string[];
+  readonly action: RouteActionSnapshot;
+  /** The matched prefix is replaced by this one; null leaves the path alone. `/` strips the prefix. */
+  readonly replacePrefix: string | null;
+  /** CIDRs. A client in `deny` is refused; with a non-empty `allow`, a client outside it is refused. */
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  readonly maxBodyBytes: number;
+  readonly requestBufferBytes: number;
+  readonly timeouts: RouteTimeoutsSnapshot;
+  readonly requestFields: FieldChangesSnapshot;
+  readonly responseFields: FieldChangesSnapshot;
+  /** Percent-encoded slashes are passed on as they are instead of being refused. */
+  readonly encodedSlashAllowed: boolean;
+}
+
+export interface SiteSnapshot {
+  /** Lower-case host names and wildcards (`*.example.com`), without port. */
+  readonly hosts: readonly string[];
+  readonly routes: readonly RouteSnapshot[];
+}
+
+export interface CustomerSnapshot {
+  readonly name: string;
+  /** Hash over everything below: equal revisions need no work at a reload. */
+  readonly revision: string;
+  readonly networks: readonly string[];
+  readonly certificates: readonly CertificateSnapshot[];
+  readonly pools: readonly PoolSnapshot[];
+  readonly sites: readonly SiteSnapshot[];
+  readonly limits: readonly LimitSnapshot[];
+}
+
+export interface Snapshot {
+  /** Hash over the node and all customers: the metric that shows drift. */
+  readonly revision: string;
+  readonly node: NodeSnapshot;
+  readonly customers: readonly CustomerSnapshot[];
+}

@@ -1,0 +1,60 @@
+/** Everything that control and proxy threads say to each other. Plain data: a structured clone carries it. */
+import type {CustomerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
+import type {SlotRef} from '#src/shared/slots.ts';
+
+/** A customer's configuration with its places in shared memory. */
+export interface CustomerAssignment {
+  readonly snapshot: CustomerSnapshot;
+  /** Counter rows, see `CUSTOMER_ROW_LENGTH`. */
+  readonly counters: SlotRef;
+  /** Counter rows by pool name, see `POOL_ROW_LENGTH`; the pool `''` counts what no pool answered. */
+  readonly poolCounters: Readonly<Record<string, SlotRef>>;
+  /** Endpoint slots by `endpointKey(pool, server)`. */
+  readonly endpoints: Readonly<Record<string, SlotRef>>;
+}
+
+export function endpointKey(pool: string, address: string, port: number): string {
+  return `${pool} ${address} ${port}`;
+}
+
+/** The shared memory that lives as long as the process. */
+export interface SharedMemory {
+  /** Rows of `NODE_ROW_LENGTH`, one a thread. */
+  readonly nodeCounters: SlotRef;
+  /** Token buckets of every limit of the node. */
+  readonly rateBuckets: SharedArrayBuffer;
+  /** Connection counts by client, see `shared/connection-table.ts`. */
+  readonly connectionTable: SharedArrayBuffer;
+  /** 32 random bytes: keys of all hashes in shared memory, so that nobody outside can aim at a bucket. */
+  readonly hashSecret: Uint8Array;
+}
+
+/** `workerData` of a proxy thread. */
+export interface ThreadStart {
+  readonly thread: number;
+  readonly threads: number;
+  readonly memory: SharedMemory;
+  /** 48 bytes: TLS session ticket keys, the same for all threads. */
+  readonly ticketKeys: Uint8Array;
+}
+
+export type ControlMessage =
+  /** Change the configuration: first the node's (null: as it was), then customers that are new or changed, then those that are gone. */
+  | {readonly type: 'configure'; readonly revision: string; readonly node: NodeSnapshot | null; readonly customers: readonly CustomerAssignment[]; readonly removed: readonly string[]}
+  /** Rotate the TLS session ticket keys. */
+  | {readonly type: 'ticketKeys'; readonly keys: Uint8Array}
+  /** Reopen the access log (SIGUSR1). */
+  | {readonly type: 'reopenLogs'}
+  /** Stop accepting, finish requests, then exit; after `drainMs` cut what is left. */
+  | {readonly type: 'drain'; readonly drainMs: number};
+
+export type ThreadMessage =
+  /** The configuration is in force and every listener is bound. `listening` gives the bound ports by listener name. */
+  | {readonly type: 'configured'; readonly revision: string; readonly listening: Readonly<Record<string, number>>}
+  /** The configuration could not be put in force (for example a port that is taken); what was before still runs. */
+  | {readonly type: 'configureFailed'; readonly revision: string; readonly error: string}
+  | {readonly type: 'drained'}
+  /** A line for the daemon log. */
+  | {readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly detail: Readonly<Record<string, string | number | boolean>>}
+  /** Event-loop delay since the last report, in milliseconds; sent once a second. Silence means that the thread hangs. */
+  | {readonly type: 'heartbeat'; readonly loopDelayMaxMs: number; readonly loopDelayMeanMs: number};
