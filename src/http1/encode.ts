@@ -1,0 +1,35 @@
+/** Heads and chunks as Torwart writes them (RFC 9112 §4, §7.1). Framing is always Torwart's own. */
+import {BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
+
+export const LAST_CHUNK = '0\r\n\r\n';
+export const CHUNK_END = '\r\n';
+export const CONTINUE_RESPONSE = 'HTTP/1.1 100 Continue\r\n\r\n';
+
+/** The line before a chunk's data. */
+export function chunkSizeLine(bytes: number): string {
+  return `${bytes.toString(16)}\r\n`;
+}
+
+/** The framing field of a body, or nothing where there is none to announce. */
+export function framingLine(bodyLength: number): string {
+  if (bodyLength === BODY_CHUNKED) return 'transfer-encoding: chunked\r\n';
+  if (bodyLength === BODY_UNTIL_CLOSE) return '';
+  return `content-length: ${bodyLength}\r\n`;
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  200: 'OK', 204: 'No Content', 301: 'Moved Permanently', 302: 'Found', 303: 'See Other', 307: 'Temporary Redirect',
+  308: 'Permanent Redirect', 400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed',
+  408: 'Request Timeout', 410: 'Gone', 413: 'Content Too Large', 414: 'URI Too Long', 417: 'Expectation Failed', 421: 'Misdirected Request',
+  429: 'Too Many Requests', 431: 'Request Header Fields Too Large', 451: 'Unavailable For Legal Reasons', 500: 'Internal Server Error',
+  502: 'Bad Gateway', 503: 'Service Unavailable', 504: 'Gateway Timeout', 505: 'HTTP Version Not Supported',
+};
+
+/** Reason phrase of a status that Torwart sends by itself; may be empty (RFC 9112 §4). */
+export function reasonPhrase(status: number): string {
+  return REASONS[status] ?? '';
+}
+
+export function statusLine(status: number, reason: string): string {
+  return `HTTP/1.1 ${status} ${reason}\r\n`;
+}

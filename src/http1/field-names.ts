@@ -1,0 +1,83 @@
+/**
+ * The field names that Torwart decides about. A name is recognised from its bytes while they are validated, without making a
+ * string of it; every other field is 0 (`OTHER`) and is copied as it stands.
+ */
+import {LOWER} from '#src/http1/characters.ts';
+
+const NAMES = [
+  'host', 'content-length', 'transfer-encoding', 'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'upgrade',
+  'http2-settings', 'expect', 'forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port',
+  'x-real-ip', 'x-request-id', 'proxy-authorization', 'proxy-authenticate', 'proxy-authentication-info', 'proxy', 'user-agent', 'referer', 'accept', 'cookie',
+  'authorization', 'date', 'server', 'x-powered-by', 'x-aspnet-version', 'x-aspnetmvc-version', 'x-generator', 'x-runtime', 'x-version', 'strict-transport-security',
+  'x-content-type-options', 'x-frame-options', 'referrer-policy', 'alt-svc',
+] as const;
+
+export type KnownFieldName = (typeof NAMES)[number];
+export const OTHER = 0;
+
+function numberNames(): {readonly [K in KnownFieldName]: number} {
+  return Object.fromEntries(NAMES.map((name, index) => [name, index + 1])) as {[K in KnownFieldName]: number};
+}
+
+/** Number of each known name, from 1. */
+export const FIELD = numberNames();
+/** Every field whose name begins with `x-forwarded-` and has no number of its own. */
+export const FORWARDED_OTHER = NAMES.length + 1;
+/** A field that the message's own Connection field named (RFC 9110 §7.6.1): it ends at this hop. */
+export const NAMED_BY_CONNECTION = NAMES.length + 2;
+/** A name with `_` or `.`: dropped, because a CGI environment cannot tell it from the same name with `-`. */
+export const FOLDING_NAME = NAMES.length + 3;
+export const FIELD_NUMBERS = NAMES.length + 4;
+
+const TABLE_SIZE = 1024;
+const FORWARDED_PREFIX = 'x-forwarded-';
+
+function hashOf(name: string): number {
+  let hash = 0;
+  for (let i = 0; i < name.length; i++) hash = nextHash(hash, name.charCodeAt(i));
+  return hash;
+}
+
+/** One step of the hash that the head scanner computes over the lower-case bytes of a name. */
+export function nextHash(hash: number, lowerByte: number): number {
+  return (Math.imul(hash, 31) + lowerByte) | 0;
+}
+
+function buildTable(): Uint8Array {
+  const table = new Uint8Array(TABLE_SIZE);
+  NAMES.forEach((name, index) => {
+    let at = hashOf(name) & (TABLE_SIZE - 1);
+    while (table[at] !== 0) at = (at + 1) & (TABLE_SIZE - 1);
+    table[at] = index + 1;
+  });
+  return table;
+}
+
+const TABLE = buildTable();
+
+function equalsIgnoringCase(bytes: Uint8Array, start: number, end: number, name: string): boolean {
+  if (end - start !== name.length) return false;
+  for (let i = 0; i < name.length; i++) {
+    if (LOWER[bytes[start + i] as number] !== name.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+/** Number of the name in `bytes[start, end)`, whose hash the caller has computed. */
+export function identifyField(bytes: Uint8Array, start: number, end: number, hash: number): number {
+  for (let at = hash & (TABLE_SIZE - 1); ; at = (at + 1) & (TABLE_SIZE - 1)) {
+    const number = TABLE[at] as number;
+    if (number === 0) break;
+    if (equalsIgnoringCase(bytes, start, end, NAMES[number - 1] as string)) return number;
+  }
+  const prefixEnd = start + FORWARDED_PREFIX.length;
+  if (end > prefixEnd && equalsIgnoringCase(bytes, start, prefixEnd, FORWARDED_PREFIX)) return FORWARDED_OTHER;
+  return OTHER;
+}
+
+/** Number of a lower-case name, `OTHER` where it is not known. */
+export function fieldNumber(name: string): number {
+  const number = NAMES.indexOf(name as KnownFieldName) + 1;
+  if (number > 0) return number;
+  return name.startsWith(FORWARDED_PREFIX) ? FORWARDED_OTHER : OTHER;
+}

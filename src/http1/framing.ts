@@ -1,0 +1,55 @@
+/**
+ * How long a message body is: RFC 9112 §6.3 as one function for both directions. Torwart always frames messages anew, so this is
+ * the only place where the peer's framing has a meaning, and anything that two parsers could read differently is `BODY_INVALID`.
+ */
+
+/** Results below zero; anything else is the exact length in bytes. */
+export const BODY_CHUNKED = -1;
+export const BODY_UNTIL_CLOSE = -2;
+export const BODY_INVALID = -3;
+
+/** What a head says with Content-Length. */
+export const LENGTH_ABSENT = -1;
+export const LENGTH_INVALID = -2;
+
+/** What a head says with Transfer-Encoding. */
+export type TransferEncoding = 'absent' | 'chunked' | 'invalid';
+
+export interface FramingInput {
+  readonly role: 'request' | 'response';
+  readonly minorVersion: number;
+  readonly contentLength: number;
+  readonly transferEncoding: TransferEncoding;
+}
+
+/** @param bodiless the response of a HEAD request, or a 1xx, 204 or 304: no body, whatever the fields say. */
+export function frameBody(head: FramingInput, bodiless: boolean): number {
+  if (head.transferEncoding !== 'absent') {
+    // Both fields together, an unknown coding, or a coding in HTTP/1.0 is how requests are smuggled (RFC 9112 §6.1, §11.2).
+    if (head.transferEncoding === 'invalid' || head.contentLength !== LENGTH_ABSENT || head.minorVersion === 0) return BODY_INVALID;
+    return bodiless ? 0 : BODY_CHUNKED;
+  }
+  if (head.contentLength === LENGTH_INVALID) return BODY_INVALID;
+  if (bodiless) return 0;
+  if (head.contentLength >= 0) return head.contentLength;
+  return head.role === 'request' ? 0 : BODY_UNTIL_CLOSE;
+}
+
+const LENGTH_PATTERN = /^[0-9]{1,16}$/;
+
+/** One Content-Length value: digits only, no list, at most 2^53 - 1 (RFC 9110 §8.6). */
+export function parseContentLength(value: string): number {
+  if (!LENGTH_PATTERN.test(value)) return LENGTH_INVALID;
+  const length = Number(value);
+  return Number.isSafeInteger(length) ? length : LENGTH_INVALID;
+}
+
+/** Exactly `chunked`, in any case of letters: a list, a parameter or another coding is refused. */
+export function parseTransferEncoding(value: string): TransferEncoding {
+  return value === 'chunked' || value.toLowerCase() === 'chunked' ? 'chunked' : 'invalid';
+}
+
+/** A response to HEAD, and a 1xx, 204 or 304, has no body (RFC 9112 §6.3 rule 1). */
+export function isBodiless(requestMethod: string, status: number): boolean {
+  return requestMethod === 'HEAD' || status === 204 || status === 304 || status < 200;
+}

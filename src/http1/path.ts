@@ -1,0 +1,66 @@
+/**
+ * Normal form of a path (RFC 3986 §6.2.2). The path that is matched is the path that is sent: whatever two servers could read as
+ * two different paths is brought into the one form that all read alike, or refused.
+ */
+
+/** Anything that needs a look: percent, empty or dot segment, backslash, parameters, fragment. */
+const NEEDS_WORK = /%|\/\/|\/\.|[\\;#]/;
+/** The same for the query: only a fragment is out of place there. */
+const FRAGMENT = /#/;
+const ESCAPE = /%([0-9A-Fa-f]{2})?/g;
+const UNRESERVED = /[A-Za-z0-9\-._~]/;
+/** `..;x` and `.;x`: a servlet container strips the parameter and then resolves the dots. */
+const DOTS_WITH_PARAMETER = /^\.{1,2}(?:;|%3[Bb])/;
+
+/**
+ * @param target path and query in origin form, visible ASCII only
+ * @returns the normalised target, or null where the path is ambiguous
+ */
+export function normaliseTarget(target: string, encodedSlashAllowed: boolean): string | null {
+  const queryStart = target.indexOf('?');
+  const path = queryStart < 0 ? target : target.slice(0, queryStart);
+  if (queryStart >= 0 && FRAGMENT.test(target)) return null;
+  if (!NEEDS_WORK.test(path)) return target;
+  const normal = normalisePath(path, encodedSlashAllowed);
+  if (normal === null) return null;
+  return queryStart < 0 ? normal : normal + target.slice(queryStart);
+}
+
+/** True where the target holds an encoded slash that a route may allow. */
+export function hasEncodedSlash(path: string): boolean {
+  return /%2[Ff]/.test(path);
+}
+
+function normalisePath(path: string, encodedSlashAllowed: boolean): string | null {
+  if (path.includes('\\') || path.includes('#')) return null;
+  let isAmbiguous = false;
+  const decoded = path.replace(ESCAPE, (escape: string, digits: string | undefined) => {
+    const byte = digits === undefined ? -1 : Number.parseInt(digits, 16);
+    // No digits, a control character, a backslash, or (unless allowed) a slash.
+    if (byte < 0x20 || byte === 0x7f || byte === 0x5c || (byte === 0x2f && !encodedSlashAllowed)) {
+      isAmbiguous = true;
+      return '';
+    }
+    const character = String.fromCharCode(byte);
+    return UNRESERVED.test(character) ? character : escape.toUpperCase();
+  });
+  return isAmbiguous ? null : resolveSegments(decoded);
+}
+
+/** Removes empty and dot segments (RFC 3986 §5.2.4). Null where they lead above the root. */
+function resolveSegments(path: string): string | null {
+  const segments = path.split('/');
+  const kept: string[] = [];
+  for (let i = 1; i < segments.length; i++) {
+    const segment = segments[i] ?? '';
+    const isLast = i === segments.length - 1;
+    if (DOTS_WITH_PARAMETER.test(segment)) return null;
+    if (segment === '..' && kept.pop() === undefined) return null;
+    if (segment === '.' || segment === '..' || segment === '') {
+      if (isLast) kept.push('');
+      continue;
+    }
+    kept.push(segment);
+  }
+  return `/${kept.join('/')}`;
+}
