@@ -3,7 +3,7 @@
  *
  * Each thread counts in a table of its own (open addressing with linear probing), so that the share of a thread that died can be wiped
  * without knowing what it held. A check counts the connection first, then adds up all threads, and takes itself back if that is too
- *  much: two threads that check at once may both refuse the last place for a moment, but never both give it. Keys are signed words.
+ * much: two threads that check at once may both refuse the last place for a moment, but never both give it. Keys are signed words.
  */
 import {acquireLock, releaseLock} from '#src/shared/shared-lock.ts';
 
