@@ -1,0 +1,79 @@
+/** What every part of a run shares: settings, the processes, a directory, the backend. Made by `openWorkplace`, ended by `close`. */
+import {mkdirSync, mkdtempSync, rmSync} from 'node:fs';
+import os from 'node:os';
+import {join} from 'node:path';
+import {startBackend, type Backend} from '../peers/backend.ts';
+import {makeCertificate, type Certificate} from './certificate.ts';
+import {Children} from './children.ts';
+import {choosePins, describeMachine, pinSelf, readDescriptorLimit, type Machine, type Pins} from './machine.ts';
+import {DOMAIN} from './sites.ts';
+
+export interface Settings {
+  /** Length of one sample. */
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly rounds: number;
+  readonly idleConnections: number;
+  /** Customers of the start-up and reload scenario. */
+  readonly customers: number;
+  /** What a slow reader asks for. */
+  readonly slowResponseBytes: number;
+}
+
+export const FULL_SETTINGS: Settings = {
+  seconds: 2, warmUpSeconds: 2, rounds: 5, idleConnections: 5_000, customers: 10_000, slowResponseBytes: 2 ** 30,
+};
+
+/** So short that it only shows that everything works. */
+export const SMOKE_SETTINGS: Settings = {
+  seconds: 1, warmUpSeconds: 0, rounds: 1, idleConnections: 100, customers: 50, slowResponseBytes: 64 * 2 ** 20,
+};
+
+export interface Workplace {
+  readonly settings: Settings;
+  readonly children: Children;
+  readonly pins: Pins;
+  readonly machine: Machine;
+  /** Connections that a proxy is configured for: each costs two descriptors. */
+  readonly connections: number;
+  readonly descriptors: number;
+  readonly certificate: Certificate;
+  readonly backend: Backend;
+  /** A new, empty directory. */
+  makeDirectory(name: string): string;
+  close(): Promise<void>;
+}
+
+const CONNECTIONS_MAX = 20_000;
+
+export async function openWorkplace(settings: Settings): Promise<Workplace> {
+  const children = new Children();
+  const root = mkdtempSync(join(os.tmpdir(), 'torwart-bench-'));
+  const discard = (): void => {
+    children.killAll();
+    rmSync(root, {recursive: true, force: true});
+  };
+  process.once('exit', discard);
+  const pins = choosePins(os.availableParallelism());
+  const machine = describeMachine(pins);
+  const descriptors = readDescriptorLimit();
+  let number = 0;
+  const base = {
+    settings, children, pins, machine, descriptors,
+    connections: Math.min(CONNECTIONS_MAX, Math.floor((descriptors - 256) / 2)),
+    makeDirectory: (name: string): string => {
+      const directory = join(root, `${number++}-${name}`);
+      mkdirSync(directory);
+      return directory;
+    },
+  };
+  const certificate = await makeCertificate(base.makeDirectory('certificate'), DOMAIN);
+  const backend = await startBackend(base);
+  await pinSelf(children, pins.load);
+  const close = async (): Promise<void> => {
+    await children.stopAll();
+    process.off('exit', discard);
+    discard();
+  };
+  return {...base, certificate, backend, close};
+}

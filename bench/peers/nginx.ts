@@ -1,0 +1,44 @@
+import {readFileSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import {customersOf, type Sites} from '../harness/sites.ts';
+import {fillTemplate} from '../harness/template.ts';
+import type {Workplace} from '../harness/workplace.ts';
+import {launchPeer, readVersion, type Launch, type Peer, type Place} from './peer.ts';
+
+const MAIN = readFileSync(new URL('./nginx.conf', import.meta.url), 'utf8');
+const CUSTOMER = readFileSync(new URL('./nginx-customer.conf', import.meta.url), 'utf8');
+
+function listens(place: Place, sites: Sites, options: string): string {
+  const cleartext = `listen 127.0.0.1:${place.httpPort}${options};`;
+  return sites.tls ? `${cleartext} listen 127.0.0.1:${place.httpsPort} ssl${options};` : cleartext;
+}
+
+function writeCustomers(work: Workplace, place: Place, sites: Sites): void {
+  const blocks = customersOf(sites).map(({name, hosts, address}) => fillTemplate(CUSTOMER, {
+    customer: name, hosts: hosts.join(' '), server: `${address}:${work.backend.port}`, listens: listens(place, sites, ''),
+  }));
+  writeFileSync(join(place.directory, 'customers.conf'), blocks.join(''));
+}
+
+function prepare(work: Workplace, place: Place, sites: Sites): Launch {
+  const {directory} = place, {certFile, keyFile} = work.certificate;
+  const accessLog = join(directory, 'access.log'), configFile = join(directory, 'nginx.conf');
+  writeFileSync(configFile, fillTemplate(MAIN, {
+    directory, accessLog, certificate: certFile, key: keyFile, descriptors: work.descriptors, connections: work.connections,
+    defaultListens: listens(place, sites, ' default_server backlog=4096'),
+  }));
+  writeCustomers(work, place, sites);
+  return {
+    command: 'nginx', args: ['-p', directory, '-c', configFile, '-g', 'daemon off;'], accessLog,
+    reload: (child, changed) => {
+      writeCustomers(work, place, changed);
+      process.kill(child.pid, 'SIGHUP');
+    },
+  };
+}
+
+export const NGINX: Peer = {
+  name: 'nginx', lacks: [], install: 'apt-get install nginx-light', hasCustomers: true,
+  findVersion: work => readVersion(work, 'nginx', ['-v'], /nginx\/(\S+)/),
+  start: (work, sites) => launchPeer(work, NGINX, place => prepare(work, place, sites)),
+};

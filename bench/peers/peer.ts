@@ -1,0 +1,100 @@
+/** A contestant: how it is found, configured, started, asked and reloaded. One file a contestant implements this. */
+import {request} from 'node:http';
+import {truncateSync} from 'node:fs';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {readLogTail, type Child} from '../harness/children.ts';
+import {findFreePort} from '../harness/machine.ts';
+import {hostName, type Sites} from '../harness/sites.ts';
+import type {Workplace} from '../harness/workplace.ts';
+
+export interface Peer {
+  readonly name: string;
+  /** What it lacks of the features that all should have; empty: a comparison of equals. */
+  readonly lacks: readonly string[];
+  /** How to get it, for the message that says that it is missing. */
+  readonly install: string;
+  /** Whether it has a table of customers that can be changed while it runs. */
+  readonly hasCustomers: boolean;
+  /** Null: not installed. */
+  findVersion(work: Workplace): Promise<string | null>;
+  start(work: Workplace, sites: Sites): Promise<Proxy>;
+}
+
+export interface Proxy {
+  readonly peer: Peer;
+  readonly child: Child;
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  /** From the start of the process to its first answer. */
+  readonly startMs: number;
+  /** Puts another version of the sites in force; resolves when the request for that is made, not when it is done. */
+  reload(sites: Sites): Promise<void>;
+  /** Bounds the access log, which grows by gigabytes otherwise. */
+  truncateLog(): void;
+}
+
+/** What a contestant's file says of a start; the rest is the same for all. */
+export interface Launch {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly accessLog: string | null;
+  reload?(child: Child, sites: Sites): Promise<void> | void;
+}
+
+export interface Place {
+  readonly directory: string;
+  readonly httpPort: number;
+  readonly httpsPort: number;
+}
+
+const START_TIMEOUT_MS = 120_000, POLL_MS = 5, POLL_TIMEOUT_MS = 5_000;
+
+/** Whether the proxy answers a request for the host with 200. Any failure is a no: it is asked again. */
+export function answers(port: number, host: string): Promise<boolean> {
+  return new Promise(resolve => {
+    const asked = request({host: '127.0.0.1', port, path: '/', headers: {host}, agent: false, timeout: POLL_TIMEOUT_MS}, response => {
+      response.resume().once('close', () => resolve(response.statusCode === 200));
+    });
+    asked.once('timeout', () => asked.destroy()).once('error', () => resolve(false)).end();
+  });
+}
+
+/** Milliseconds until the host is served. Throws where the process ends or the time is over. */
+export async function waitUntilServed(child: Child, port: number, host: string): Promise<number> {
+  const started = performance.now();
+  while (!await answers(port, host)) {
+    if (!child.isRunning()) throw new Error(`${child.name} ended: ${readLogTail(child)}`);
+    if (performance.now() - started > START_TIMEOUT_MS) throw new Error(`${child.name} does not serve ${host}: ${readLogTail(child)}`);
+    await sleep(POLL_MS);
+  }
+  return performance.now() - started;
+}
+
+/** Runs one contestant on free ports: `prepare` writes its configuration. */
+export async function launchPeer(work: Workplace, peer: Peer, prepare: (place: Place) => Launch): Promise<Proxy> {
+  const directory = work.makeDirectory(peer.name);
+  const place = {directory, httpPort: await findFreePort(), httpsPort: await findFreePort()};
+  const {command, args, environment = {}, accessLog, reload} = prepare(place);
+  const logFile = `${directory}/output.log`;
+  const child = await work.children.start(peer.name, command, args, {directory, logFile, cpu: work.pins.proxy, environment});
+  const startMs = await waitUntilServed(child, place.httpPort, hostName(0));
+  return {
+    peer, child, startMs, httpPort: place.httpPort, httpsPort: place.httpsPort,
+    reload: async sites => {
+      if (reload === undefined) throw new Error(`${peer.name} cannot reload`);
+      await reload(child, sites);
+    },
+    truncateLog: () => { if (accessLog !== null) truncateSync(accessLog); },
+  };
+}
+
+/** The version that a program prints about itself; null where there is no such program. */
+export async function readVersion(work: Workplace, command: string, args: readonly string[], pattern: RegExp): Promise<string | null> {
+  try {
+    const {stdout, stderr} = await work.children.capture(command, args, 10_000);
+    return pattern.exec(stdout + stderr)?.[1] ?? null;
+  } catch {
+    return null;
+  }
+}
