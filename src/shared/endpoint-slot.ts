@@ -48,6 +48,16 @@ export class EndpointSlot {
     return Atomics.load(this.#cells, CONNECTIONS);
   }
 
+  /** Connections ever opened. */
+  get connectionsOpened(): number {
+    return Atomics.load(this.#cells, OPENED);
+  }
+
+  /** Failures of real traffic ever counted. */
+  get failures(): number {
+    return Atomics.load(this.#cells, FAILED);
+  }
+
   /** The passive mark of real traffic: left out until then. */
   isEjected(nowMs: number): boolean {
     return Atomics.load(this.#cells, EJECTED_UNTIL) > nowMs / 100;

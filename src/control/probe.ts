@@ -1,0 +1,76 @@
+/** One probe of one endpoint: a connection of its own, nothing reused, everything bounded. */
+import net from 'node:net';
+import {buildConnector, Client} from 'undici';
+import type {HealthSnapshot, SocketAddress} from '#src/config/snapshot.ts';
+import {cidrContains, parseIp, type Cidr} from '#src/core/ip.ts';
+
+/** Null where the endpoint is healthy, otherwise why it is not. */
+export type ProbeVerdict = string | null;
+
+export interface ProbeTarget extends SocketAddress {
+  /** The customer's networks: nothing outside them is ever dialled. */
+  readonly networks: readonly Cidr[];
+  readonly health: HealthSnapshot;
+}
+
+const BODY_BYTES_MAX = 64 * 1024;
+const HEAD_BYTES_MAX = 16 * 1024;
+
+/** Never rejects. `signal` ends the probe early. */
+export async function probe(target: ProbeTarget, signal: AbortSignal): Promise<ProbeVerdict> {
+  // The configuration was checked for this; an upstream outside its customer's networks is bad enough to check it where it happens.
+  if (!isInside(target.networks, target.address)) return `${target.address} is outside the customer's networks`;
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(target.health.timeoutMs)]);
+  try {
+    return target.health.type === 'tcp' ? await probeTcp(target, limited) : await probeHttp(target, limited);
+  } catch (error) {
+    return limited.aborted && !signal.aborted ? `no answer within ${target.health.timeoutMs} ms` : describeError(error);
+  }
+}
+
+function isInside(networks: readonly Cidr[], address: string): boolean {
+  const ip = parseIp(address);
+  return ip !== null && networks.some(network => cidrContains(network, ip));
+}
+
+async function probeTcp(target: ProbeTarget, signal: AbortSignal): Promise<ProbeVerdict> {
+  const {promise, resolve, reject} = Promise.withResolvers<ProbeVerdict>();
+  const socket = net.connect({host: target.address, port: target.port, signal});
+  socket.once('connect', () => resolve(null)).once('error', reject);
+  try {
+    return await promise;
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function probeHttp(target: ProbeTarget, signal: AbortSignal): Promise<ProbeVerdict> {
+  const {address, port, health} = target;
+  const client = new Client(`http://${net.isIPv6(address) ? `[${address}]` : address}:${port}`, {
+    connect: buildConnector({timeout: health.timeoutMs}),
+    headersTimeout: health.timeoutMs,
+    bodyTimeout: health.timeoutMs,
+    maxHeaderSize: HEAD_BYTES_MAX,
+    pipelining: 0,
+    allowH2: false,
+  });
+  try {
+    const {statusCode, body} = await client.request({
+      method: 'GET', path: health.path, signal, headers: {host: health.host, 'user-agent': 'torwart-probe', accept: '*/*'},
+    });
+    if (!health.expect.some(([low, high]) => statusCode >= low && statusCode <= high)) {
+      body.on('error', () => undefined).destroy();
+      return `status ${statusCode}`;
+    }
+    await body.dump({limit: BODY_BYTES_MAX, signal});
+    return null;
+  } finally {
+    await client.destroy();
+  }
+}
+
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code: unknown = 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : error.message;
+}

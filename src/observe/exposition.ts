@@ -1,0 +1,205 @@
+/**
+ * Every metric that Prometheus can read. Labels come from the configuration and from closed tables only: nothing that a client
+ * sends can ever make a series.
+ */
+import {Registry, type Metric} from 'prom-client';
+import type {CertificateSnapshot} from '#src/config/snapshot.ts';
+import {FAULT_CODES} from '#src/core/faults.ts';
+import {histogramSamples, ReadCounter, ReadGauge, ReadHistogram, type Sample} from '#src/observe/read-metrics.ts';
+import {
+  CUSTOMER, CUSTOMER_ROW_LENGTH, DURATION_BOUNDS_S, DURATION_COLUMN, faultColumn, NODE, NODE_ROW_LENGTH, POOL_ROW_LENGTH, sumRows, type NodeColumn,
+} from '#src/shared/counters.ts';
+import {EndpointSlot, type HealthState} from '#src/shared/endpoint-slot.ts';
+import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
+import type {SlotRef} from '#src/shared/slots.ts';
+
+export const RELOAD_OUTCOMES = ['success', 'partial', 'failure'] as const;
+export type ReloadOutcome = (typeof RELOAD_OUTCOMES)[number];
+
+export interface ReloadReport {
+  readonly counts: Readonly<Record<ReloadOutcome, number>>;
+  /** Unix time in milliseconds of the last configuration that came into force, the first one included. */
+  readonly lastSuccessMs: number;
+  readonly lastDurationMs: number;
+  readonly lastOutcome: ReloadOutcome;
+  /** Customers that run an older configuration than their file says, because the file is broken. */
+  readonly staleCustomers: readonly string[];
+}
+
+export interface ThreadReport {
+  readonly thread: number;
+  readonly restarts: number;
+  readonly loopDelayMaxMs: number;
+  readonly loopDelayMeanMs: number;
+}
+
+/** Where the numbers are. Everything is asked anew at each scrape. */
+export interface ExpositionSources {
+  readonly version: string;
+  readonly threads: number;
+  readonly nodeCounters: SlotRef;
+  /** Monotonic milliseconds, the clock of the passive marks. */
+  readonly clock: () => number;
+  readonly revision: () => string;
+  readonly customers: () => Iterable<CustomerAssignment>;
+  readonly reload: () => ReloadReport;
+  readonly threadReports: () => readonly ThreadReport[];
+  readonly isReady: () => boolean;
+}
+
+const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
+
+const NODE_COUNTERS: readonly (readonly [column: NodeColumn, name: string, help: string])[] = [
+  ['connectionsOpened', 'torwart_connections_total', 'Client connections that were accepted.'],
+  ['tlsHandshakes', 'torwart_tls_handshakes_total', 'TLS handshakes that were completed.'],
+  ['tlsResumed', 'torwart_tls_resumptions_total', 'TLS handshakes that resumed a session.'],
+  ['requests', 'torwart_received_requests_total', 'Request heads received, those of unknown hosts and refused ones included.'],
+  ['fieldsDropped', 'torwart_dropped_fields_total', 'Request fields that were not passed on because of their name.'],
+  ['logLinesDropped', 'torwart_access_log_dropped_lines_total', 'Access log lines that could not be written.'],
+  ['upstreamConnectionsOpened', 'torwart_upstream_connections_total', 'Connections to application servers that were opened.'],
+  ['upstreamConnectionsReused', 'torwart_upstream_connection_reuses_total', 'Requests that went over an application connection used before.'],
+  ['retries', 'torwart_upstream_retries_total', 'Requests that were sent to another server after a failure.'],
+];
+
+const HEALTH_VALUES: Readonly<Record<HealthState, number>> = {down: 0, pending: 0.5, up: 1};
+
+export function createExposition(sources: ExpositionSources): Registry {
+  const registry = new Registry();
+  const metrics = [
+    ...createNodeMetrics(sources), ...createCustomerMetrics(sources), ...createEndpointMetrics(sources),
+    ...createConfigurationMetrics(sources), ...createThreadMetrics(sources), ...createProcessMetrics(),
+  ];
+  for (const metric of metrics) registry.registerMetric(metric);
+  return registry;
+}
+
+function createNodeMetrics({nodeCounters, threads}: ExpositionSources): Metric[] {
+  const readRow = (): Float64Array => sumRows(nodeCounters, NODE_ROW_LENGTH, threads);
+  const readDifference = (opened: NodeColumn, closed: NodeColumn) => () => {
+    const row = readRow();
+    return single((row[NODE[opened]] ?? 0) - (row[NODE[closed]] ?? 0));
+  };
+  return [
+    ...NODE_COUNTERS.map(([column, name, help]) => new ReadCounter(name, help, () => single(readRow()[NODE[column]] ?? 0))),
+    new ReadGauge('torwart_connections_open', 'Client connections that are open.', readDifference('connectionsOpened', 'connectionsClosed')),
+    new ReadGauge('torwart_upstream_connections_open', 'Connections to application servers that are open.',
+      readDifference('upstreamConnectionsOpened', 'upstreamConnectionsClosed')),
+    new ReadCounter('torwart_faults_total', 'What went wrong with connections and requests, by fault code.', () => {
+      const row = readRow();
+      return FAULT_CODES.map(code => ({labels: {code}, value: row[faultColumn(code)] ?? 0}));
+    }),
+  ];
+}
+
+function createCustomerMetrics({customers, threads}: ExpositionSources): Metric[] {
+  const readRows = (toSamples: (customer: string, row: Float64Array) => Sample[]) => () =>
+    Array.from(customers()).flatMap(({snapshot, counters}) => toSamples(snapshot.name, sumRows(counters, CUSTOMER_ROW_LENGTH, threads)));
+  const duration = 'torwart_request_duration_seconds';
+  return [
+    new ReadCounter('torwart_requests_total', 'Requests that ended, by the class of their status; the pool is empty where no pool answered.',
+      () => Array.from(customers()).flatMap(assignment => requestSamples(assignment, threads))),
+    new ReadCounter('torwart_received_bytes_total', 'Bytes received from clients.',
+      readRows((customer, row) => [{labels: {customer}, value: row[CUSTOMER.bytesReceived] ?? 0}])),
+    new ReadCounter('torwart_sent_bytes_total', 'Bytes sent to clients.',
+      readRows((customer, row) => [{labels: {customer}, value: row[CUSTOMER.bytesSent] ?? 0}])),
+    new ReadHistogram(duration, 'Time from the first byte of a request to the last byte of its answer.',
+      readRows((customer, row) =>
+        histogramSamples(duration, {customer}, DURATION_BOUNDS_S, row.subarray(DURATION_COLUMN), (row[CUSTOMER.durationSumMs] ?? 0) / 1000))),
+  ];
+}
+
+function requestSamples({snapshot, poolCounters}: CustomerAssignment, threads: number): Sample[] {
+  return Object.entries(poolCounters).flatMap(([pool, slot]) => {
+    const row = sumRows(slot, POOL_ROW_LENGTH, threads);
+    return STATUS_CLASSES.map((statusClass, column) => ({labels: {customer: snapshot.name, pool, status_class: statusClass}, value: row[column] ?? 0}));
+  });
+}
+
+function createEndpointMetrics({customers, threads, clock}: ExpositionSources): Metric[] {
+  const readSlots = (toValue: (slot: EndpointSlot) => number, servers: 'all' | 'probed' = 'all') => () =>
+    Array.from(customers()).flatMap(assignment => endpointSamples(assignment, threads, toValue, servers));
+  return [
+    new ReadGauge('torwart_endpoint_health', 'What the active health checks say: 1 up, 0 down, 0.5 not known yet.',
+      readSlots(slot => HEALTH_VALUES[slot.health], 'probed')),
+    new ReadGauge('torwart_endpoint_ejected', '1 while a server is left out because of failures of real traffic.',
+      readSlots(slot => Number(slot.isEjected(clock())))),
+    new ReadGauge('torwart_endpoint_requests_in_flight', 'Requests that a server is working on.', readSlots(slot => slot.requests)),
+    new ReadGauge('torwart_endpoint_connections_open', 'Connections that are open to a server.', readSlots(slot => slot.connections)),
+    new ReadCounter('torwart_endpoint_connections_total', 'Connections that were opened to a server.', readSlots(slot => slot.connectionsOpened)),
+    new ReadCounter('torwart_endpoint_failures_total', 'Failures of real traffic to a server.', readSlots(slot => slot.failures)),
+  ];
+}
+
+function endpointSamples(
+  {snapshot, endpoints}: CustomerAssignment, threads: number, toValue: (slot: EndpointSlot) => number, which: 'all' | 'probed',
+): Sample[] {
+  const samples: Sample[] = [];
+  for (const {name: pool, servers, health} of snapshot.pools) {
+    if (which === 'probed' && health === null) continue;
+    for (const {address, port} of servers) {
+      const ref = endpoints[endpointKey(pool, address, port)];
+      if (ref === undefined) continue;
+      const endpoint = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+      samples.push({labels: {customer: snapshot.name, pool, endpoint}, value: toValue(new EndpointSlot(ref, threads, 0))});
+    }
+  }
+  return samples;
+}
+
+function createConfigurationMetrics({version, revision, customers, reload, isReady}: ExpositionSources): Metric[] {
+  return [
+    new ReadGauge('torwart_build_info', 'Version of Torwart and of the Node that runs it.', () => [{labels: {version, node: process.version}, value: 1}]),
+    new ReadGauge('torwart_ready', '1 while every thread serves the configuration in force.', () => single(Number(isReady()))),
+    new ReadGauge('torwart_config_info', 'Hash of the configuration in force.', () => [{labels: {revision: revision()}, value: 1}]),
+    new ReadGauge('torwart_config_customers', 'Customers in the configuration in force.', () => single(Array.from(customers()).length)),
+    new ReadGauge('torwart_config_stale_customers', 'Customers that run an older configuration because their file is broken.',
+      () => single(reload().staleCustomers.length)),
+    new ReadGauge('torwart_config_customer_stale', '1 for each customer that runs an older configuration because its file is broken.',
+      () => reload().staleCustomers.map(customer => ({labels: {customer}, value: 1}))),
+    new ReadCounter('torwart_reloads_total', 'Reloads by outcome; partial: some customers kept their older configuration.',
+      () => RELOAD_OUTCOMES.map(outcome => ({labels: {outcome}, value: reload().counts[outcome]}))),
+    new ReadGauge('torwart_reload_last_success_timestamp_seconds', 'When a configuration last came into force.', () => single(reload().lastSuccessMs / 1000)),
+    new ReadGauge('torwart_reload_last_duration_seconds', 'How long the last reload took.', () => single(reload().lastDurationMs / 1000)),
+    new ReadGauge('torwart_reload_last_successful', '1 where the last reload put everything in force.', () => single(Number(reload().lastOutcome === 'success'))),
+    new ReadGauge('torwart_certificate_not_after_timestamp_seconds', 'When a certificate expires, by its first name; the earliest of those with the same name.',
+      () => Array.from(customers()).flatMap(({snapshot}) => certificateSamples(snapshot.name, snapshot.certificates))),
+  ];
+}
+
+function certificateSamples(customer: string, certificates: readonly CertificateSnapshot[]): Sample[] {
+  const earliest = new Map<string, number>();
+  for (const {names, notAfterMs} of certificates) {
+    const name = names[0] ?? '';
+    earliest.set(name, Math.min(notAfterMs, earliest.get(name) ?? Infinity));
+  }
+  return Array.from(earliest, ([name, notAfterMs]) => ({labels: {customer, name}, value: notAfterMs / 1000}));
+}
+
+function createThreadMetrics({threadReports}: ExpositionSources): Metric[] {
+  return [
+    new ReadCounter('torwart_thread_restarts_total', 'Proxy threads that died or hung and were replaced.',
+      () => threadReports().map(({thread, restarts}) => ({labels: {thread}, value: restarts}))),
+    new ReadGauge('torwart_event_loop_delay_seconds', 'Event-loop delay of a proxy thread in its last second.',
+      () => threadReports().flatMap(({thread, loopDelayMaxMs, loopDelayMeanMs}) => [
+        {labels: {thread, statistic: 'max'}, value: loopDelayMaxMs / 1000},
+        {labels: {thread, statistic: 'mean'}, value: loopDelayMeanMs / 1000},
+      ])),
+  ];
+}
+
+/** prom-client's own process metrics fail promtool's lint (gauges that are called `_total`), so these few are made here. */
+function createProcessMetrics(): Metric[] {
+  const startedS = Math.round(Date.now() / 1000 - process.uptime());
+  return [
+    new ReadCounter('process_cpu_seconds_total', 'User and system CPU time of all threads.', () => {
+      const {user, system} = process.cpuUsage();
+      return single((user + system) / 1e6);
+    }),
+    new ReadGauge('process_resident_memory_bytes', 'Resident memory.', () => single(process.memoryUsage.rss())),
+    new ReadGauge('process_start_time_seconds', 'Unix time of the start.', () => single(startedS)),
+  ];
+}
+
+function single(value: number): Sample[] {
+  return [{labels: {}, value}];
+}
