@@ -19,6 +19,8 @@ const STATUS_LINE_PREFIX = [...Buffer.from('HTTP/1.')];
 /** `HTTP/1.1 200`: after it comes the end of the line, or a space and the reason. */
 const STATUS_BYTES = 12;
 
+export const SECURITY_BITS = {strictTransportSecurity: 1, contentTypeOptions: 2, frameOptions: 4, referrerPolicy: 8} as const;
+
 export class ResponseHead implements ConnectionOptions {
   readonly role = 'response';
   readonly fields = new FieldBlock(LIMITS.responseFieldsMax);
@@ -34,6 +36,8 @@ export class ResponseHead implements ConnectionOptions {
   keepAlive = false;
   upgrade = false;
   hasDate = false;
+  /** Which of the default security fields the application sent: a bit each, in the order of `SECURITY_BITS`. */
+  securityFields = 0;
 
   /** The upstream keeps the connection open after this response. */
   get isPersistent(): boolean {
@@ -89,6 +93,7 @@ export class ResponseHead implements ConnectionOptions {
     this.keepAlive = false;
     this.upgrade = false;
     this.hasDate = false;
+    this.securityFields = 0;
     const {fields} = this;
     const {numbers, count} = fields;
     for (let i = 0; i < count; i++) {
@@ -104,6 +109,10 @@ export class ResponseHead implements ConnectionOptions {
           if (!readConnectionOptions(fields.value(i), fields, this)) return 'upstream_head_invalid';
           break;
         case FIELD.date: this.hasDate = true; break;
+        case FIELD['strict-transport-security']: this.securityFields |= SECURITY_BITS.strictTransportSecurity; break;
+        case FIELD['x-content-type-options']: this.securityFields |= SECURITY_BITS.contentTypeOptions; break;
+        case FIELD['x-frame-options']: this.securityFields |= SECURITY_BITS.frameOptions; break;
+        case FIELD['referrer-policy']: this.securityFields |= SECURITY_BITS.referrerPolicy; break;
         default:
       }
     }

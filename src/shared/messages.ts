@@ -25,6 +25,8 @@ export interface SharedMemory {
   readonly rateBuckets: SharedArrayBuffer;
   /** Connection counts by client, see `shared/connection-table.ts`. */
   readonly connectionTable: SharedArrayBuffer;
+  /** Connections that `connectionTable` can hold: an upper bound of every cap that is configured while the process lives. */
+  readonly connectionsMax: number;
   /** 32 random bytes: keys of all hashes in shared memory, so that nobody outside can aim at a bucket. */
   readonly hashSecret: Uint8Array;
 }
