@@ -1,0 +1,68 @@
+/** Certificates: read, matched with their keys, and compared with the hosts that they are to serve. */
+import {createPrivateKey, X509Certificate} from 'node:crypto';
+import {type Complaint, quote} from '#src/config/problem.ts';
+import type {CertificateSnapshot} from '#src/config/snapshot.ts';
+
+export const CERTIFICATE_FILE_BYTES_MAX = 256 * 1024;
+const EXPIRY_WARNING_MS = 14 * 86_400_000;
+const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+export type CertificateResult =
+  | {readonly ok: true; readonly certificate: CertificateSnapshot}
+  | {readonly ok: false; readonly part: 'cert' | 'key'; readonly complaint: Complaint};
+
+/** One certificate with its chain and key. Nothing of the key ever stands in a complaint. */
+export function compileCertificate(certPem: string, keyPem: string): CertificateResult {
+  const leaf = readChain(certPem);
+  if (leaf === null) return refuse('cert', 'a file without a readable certificate', 'PEM blocks `BEGIN CERTIFICATE`: the certificate, then its intermediates', 'convert the file to PEM');
+  const names = readNames(leaf);
+  if (names.length === 0) return refuse('cert', 'a certificate without DNS names', 'a certificate whose subjectAltName lists its hosts', 'have the certificate issued with the names of the hosts');
+  const key = readKey(keyPem);
+  if (key === null) return refuse('key', 'a file without a readable private key', 'a PEM private key without a passphrase', 'convert the key to PEM, or remove its passphrase');
+  if (!leaf.checkPrivateKey(key)) return refuse('key', 'the key of another certificate', `the private key of the certificate for ${quote(names.join(', '))}`, 'give the two files that belong together; the own certificate stands first in its file');
+  return {ok: true, certificate: {certPem, keyPem, names, notAfterMs: Date.parse(leaf.validTo)}};
+}
+
+function refuse(part: 'cert' | 'key', found: string, allowed: string, remedy: string): CertificateResult {
+  return {ok: false, part, complaint: {found, allowed, remedy}};
+}
+
+/** The first certificate of the file; null where one of them cannot be read. */
+function readChain(pem: string): X509Certificate | null {
+  try {
+    const chain = (pem.match(CERTIFICATE_BLOCK) ?? []).map((block) => new X509Certificate(block));
+    return chain[0] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function readKey(pem: string) {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    return null;
+  }
+}
+
+/** Names with odd characters come quoted from Node (CVE-2021-44532): they match no host and are left out. */
+function readNames(certificate: X509Certificate): readonly string[] {
+  const names = (certificate.subjectAltName ?? '').split(', ').map((entry) => /^DNS:((?:\*\.)?[A-Za-z0-9.-]+)$/.exec(entry)?.[1]?.toLowerCase());
+  return names.filter((name) => name !== undefined);
+}
+
+/** A wildcard stands for exactly one label (RFC 9525 §6.3), so only the same wildcard covers a wildcard. */
+export function isCovered(host: string, names: ReadonlySet<string>): boolean {
+  return names.has(host) || (!host.startsWith('*.') && names.has(`*${host.slice(host.indexOf('.'))}`) && host.includes('.'));
+}
+
+/** A warning about the time that is left, or null. */
+export function describeExpiry({notAfterMs, names}: CertificateSnapshot, nowMs: number): Complaint | null {
+  if (notAfterMs - nowMs > EXPIRY_WARNING_MS) return null;
+  const until = new Date(notAfterMs).toISOString();
+  return {
+    found: `a certificate for ${quote(names.join(', '))} that ${notAfterMs <= nowMs ? 'has expired' : 'expires soon'} (${until})`,
+    allowed: 'a certificate that is valid for 14 more days',
+    remedy: 'renew it, then reload',
+  };
+}

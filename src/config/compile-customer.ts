@@ -1,0 +1,120 @@
+/** A customer file's validated document → the customer's snapshot, with everything checked that one file can tell. */
+import {parseCidr} from '#src/core/ip.ts';
+import {type CertificateResult, describeExpiry, isCovered} from '#src/config/certificates.ts';
+import {compileLimits, refuseDuplicates, type RouteDefaults} from '#src/config/compile-shared.ts';
+import {compilePool} from '#src/config/compile-pool.ts';
+import {compileSite} from '#src/config/compile-route.ts';
+import type {CustomerInput} from '#src/config/customer-schema.ts';
+import {findOwnAddresses, type OwnAddressUse} from '#src/config/own-addresses.ts';
+import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
+import type {Report} from '#src/config/report.ts';
+import {computeRevision} from '#src/config/revision.ts';
+import type {CertificateSnapshot, CustomerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
+
+export interface CustomerContext {
+  /** Null where the node file is broken: then nothing is compared with it. */
+  readonly node: NodeSnapshot | null;
+  readonly defaults: RouteDefaults;
+  /** By position in `certificates`. */
+  readonly certificates: readonly CertificateResult[];
+  readonly nowMs: number;
+}
+
+export function compileCustomer(input: CustomerInput, context: CustomerContext, report: Report): CustomerSnapshot {
+  const networks = input.networks.map(parseCidr).filter((cidr) => cidr !== null);
+  const probeHosts = findProbeHosts(input);
+  const content = {
+    name: input.customer,
+    networks: input.networks,
+    certificates: compileCertificates(context, report),
+    pools: Object.entries(input.pools).map(([name, pool]) => compilePool(name, pool, {networks, probeHost: probeHosts.get(name) ?? 'localhost', report})),
+    sites: input.sites.map((site, index) => compileSite(site, ['sites', index], context.defaults, report)),
+    limits: compileLimits(input.limits, report),
+  };
+  checkHosts(input, report);
+  checkPoolUse(input, report);
+  if (context.certificates.every((result) => result.ok)) checkReachability(content, context.node, report);
+  if (context.node !== null) {
+    for (const use of findOwnAddresses(content, context.node)) report.problem(pathOfServer(use), describeOwnAddress(use));
+  }
+  return {...content, revision: computeRevision(content)};
+}
+
+export function pathOfServer({pool, server}: OwnAddressUse): ConfigPath {
+  return ['pools', pool, 'servers', server, 'address'];
+}
+
+export function describeOwnAddress({listener}: OwnAddressUse): Complaint {
+  return {found: `an address that ${listener} of Torwart itself has`, allowed: 'the address of an application', remedy: 'correct the address or the port'};
+}
+
+function compileCertificates({certificates, nowMs}: CustomerContext, report: Report): readonly CertificateSnapshot[] {
+  const compiled: CertificateSnapshot[] = [];
+  for (const [index, result] of certificates.entries()) {
+    if (!result.ok) {
+      report.problem(['certificates', index, result.part], result.complaint);
+      continue;
+    }
+    compiled.push(result.certificate);
+    const expiry = describeExpiry(result.certificate, nowMs);
+    if (expiry !== null) report.warning(['certificates', index, 'cert'], expiry);
+  }
+  return compiled;
+}
+
+/** The first host without wildcard that is routed to each pool. */
+function findProbeHosts(input: CustomerInput): ReadonlyMap<string, string> {
+  const hosts = new Map<string, string>();
+  for (const site of input.sites) {
+    const host = site.hosts.find((candidate) => !candidate.startsWith('*'));
+    if (host === undefined) continue;
+    for (const {pool} of site.routes) {
+      if (pool !== undefined && !hosts.has(pool)) hosts.set(pool, host);
+    }
+  }
+  return hosts;
+}
+
+function checkHosts(input: CustomerInput, report: Report): void {
+  const hosts = input.sites.flatMap((site, siteIndex) => site.hosts.map((host, index) => ({host, path: ['sites', siteIndex, 'hosts', index]})));
+  refuseDuplicates(hosts.map(({host}) => host), (index) => hosts[index]?.path ?? [], 'a host that the customer already has', report);
+}
+
+function checkPoolUse(input: CustomerInput, report: Report): void {
+  const used = new Set<string>();
+  for (const [siteIndex, site] of input.sites.entries()) {
+    for (const [index, {pool}] of site.routes.entries()) {
+      if (pool === undefined) continue;
+      used.add(pool);
+      if (Object.hasOwn(input.pools, pool)) continue;
+      const known = Object.keys(input.pools);
+      report.problem(['sites', siteIndex, 'routes', index, 'pool'], {
+        found: `${quote(pool)}, a pool that does not exist`, allowed: known.length === 0 ? 'a pool of this customer (there is none)' : `a pool of this customer: ${known.join(', ')}`, remedy: 'correct the name, or add the pool',
+      });
+    }
+  }
+  for (const pool of Object.keys(input.pools)) {
+    if (!used.has(pool)) report.warning(['pools', pool], {found: `the pool ${pool} without a route`, allowed: 'pools that are used', remedy: 'remove it, or route to it'});
+  }
+}
+
+/** Whether the hosts can be served on the listeners that there are. */
+function checkReachability({sites, certificates}: Pick<CustomerSnapshot, 'sites' | 'certificates'>, node: NodeSnapshot | null, report: Report): void {
+  if (node === null || !node.listeners.some((listener) => listener.protocol === 'https')) return;
+  if (certificates.length === 0) {
+    if (report.problems.length > 0 || node.listeners.some((listener) => listener.protocol === 'http' && listener.redirectToHttpsPort === 0)) return;
+    report.warning(['customer'], {found: 'a customer without certificates on a node that serves https only', allowed: 'certificates for its hosts', remedy: 'add `certificates`: until then no client can reach the customer'});
+    return;
+  }
+  const names = new Set(certificates.flatMap((certificate) => certificate.names));
+  for (const [siteIndex, site] of sites.entries()) {
+    for (const [index, host] of site.hosts.entries()) {
+      if (isCovered(host, names)) continue;
+      report.problem(['sites', siteIndex, 'hosts', index], {
+        found: `${quote(host)}, which no certificate of the customer covers`,
+        allowed: `hosts that the certificates cover: ${[...names].slice(0, 10).join(', ')}${names.size > 10 ? ', …' : ''}`,
+        remedy: host.startsWith('*.') ? 'add a certificate for this wildcard' : 'add a certificate for this host, or correct the host',
+      });
+    }
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * One YAML file → a plain value, and the line and column of every part of it.
+ *
+ * Only the text is kept: positions are found by parsing it once more when the first problem asks for one. A host with ten thousand
+ * customers would otherwise hold ten thousand syntax trees for the sake of errors that nearly never happen.
+ */
+import {type Document, isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError} from 'yaml';
+import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
+
+export const CONFIG_FILE_BYTES_MAX = 1024 * 1024;
+
+/** References to anchors that one file may make; more is an attempt to blow it up ("billion laughs"). */
+const ALIASES_MAX = 100;
+/** Broken syntax breaks what follows: the first errors are the ones that help. */
+const SYNTAX_ERRORS_MAX = 5;
+
+const PARSE_OPTIONS = {version: '1.2', schema: 'core', strict: true, uniqueKeys: true, prettyErrors: false} as const;
+
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** `key`: where the key stands that leads to the value; `value`: where the value begins. The nearest part that exists, if it does not. */
+export type Locate = (path: ConfigPath, part: 'key' | 'value') => Place;
+
+export interface SyntaxProblem extends Complaint, Place {}
+
+export interface ConfigDocument {
+  readonly file: string;
+  readonly value: unknown;
+  readonly locate: Locate;
+  readonly syntaxProblems: readonly SyntaxProblem[];
+}
+
+export function parseConfigDocument(file: string, text: string): ConfigDocument {
+  const locate = createLocate(text);
+  const document = parseDocument(text, PARSE_OPTIONS);
+  const errors: YAMLError[] = [...document.errors, ...document.warnings];
+  const syntaxProblems = errors.slice(0, SYNTAX_ERRORS_MAX).map((error) => describeSyntaxError(error, text));
+  return {file, locate, ...toValue(document, syntaxProblems)};
+}
+
+/** The value as far as it can be read: a file with a slip still tells which customer it is about. */
+function toValue(document: Document, syntaxProblems: readonly SyntaxProblem[]): Pick<ConfigDocument, 'value' | 'syntaxProblems'> {
+  try {
+    return {value: document.toJS({maxAliasCount: ALIASES_MAX}) as unknown, syntaxProblems};
+  } catch (error) {
+    const complaint: SyntaxProblem = {
+      line: 1, column: 1,
+      found: quote(error instanceof Error ? error.message : String(error)),
+      allowed: `a plain document with at most ${ALIASES_MAX} references to anchors that it defines`,
+      remedy: 'write the values out instead of referring to them',
+    };
+    return {value: null, syntaxProblems: syntaxProblems.length > 0 ? syntaxProblems : [complaint]};
+  }
+}
+
+const SYNTAX_REMEDIES: Readonly<Record<string, string>> = {
+  DUPLICATE_KEY: 'remove one of the two, or merge them',
+  TAB_AS_INDENT: 'indent with spaces',
+  MULTIPLE_DOCS: 'remove the line `---` and what follows, or make it a file of its own',
+  MISSING_CHAR: 'add the missing character; values with `*`, `&`, `!`, `@`, `#`, `: `, `{` or `[` need quotes',
+  BAD_INDENT: 'line the keys of one mapping up with each other',
+  TAG_RESOLVE_FAILED: 'remove the tag (`!…`): plain values are enough here',
+};
+
+function describeSyntaxError(error: YAMLError, text: string): SyntaxProblem {
+  const {line, column} = placeOf(text, error.pos[0]);
+  return {
+    line, column,
+    found: `YAML that cannot be read (${error.message.replace(/\s+/g, ' ').trim()})`,
+    allowed: 'one YAML 1.2 document in which every key of a mapping stands once',
+    remedy: SYNTAX_REMEDIES[error.code] ?? 'correct the syntax here; values with special characters need quotes',
+  };
+}
+
+function placeOf(text: string, offset: number): Place {
+  const before = text.slice(0, offset);
+  const lineStart = before.lastIndexOf('\n') + 1;
+  return {line: before.split('\n').length, column: offset - lineStart + 1};
+}
+
+function createLocate(text: string): Locate {
+  let parsed: {document: Document; lines: LineCounter} | null = null;
+  return (path, part) => {
+    if (parsed === null) {
+      const lines = new LineCounter();
+      parsed = {document: parseDocument(text, {...PARSE_OPTIONS, lineCounter: lines}) as Document, lines};
+    }
+    const offset = findOffset(parsed.document, path, part);
+    const {line, col} = parsed.lines.linePos(offset);
+    return {line: Math.max(line, 1), column: Math.max(col, 1)};
+  };
+}
+
+function findOffset(document: Document, path: ConfigPath, part: 'key' | 'value'): number {
+  let node = resolveAlias(document.contents, document);
+  let offset = node?.range?.[0] ?? 0;
+  for (const [depth, step] of path.entries()) {
+    const child = findChild(node, step);
+    if (child === null) return offset;
+    const isTarget = depth === path.length - 1;
+    offset = (isTarget && part === 'key' ? child.keyOffset : child.value?.range?.[0]) ?? child.keyOffset ?? offset;
+    node = resolveAlias(child.value, document);
+  }
+  return offset;
+}
+
+interface Child {
+  readonly keyOffset: number | undefined;
+  readonly value: Node | null;
+}
+
+function findChild(node: Node | null, step: string | number): Child | null {
+  if (isSeq(node)) {
+    const item = node.items[Number(step)];
+    if (item === undefined || isPair(item)) return null;
+    const value = item as Node | null;
+    return {keyOffset: value?.range?.[0], value};
+  }
+  if (!isMap(node)) return null;
+  for (const pair of node.items) {
+    if (!isScalar(pair.key) || String(pair.key.value) !== String(step)) continue;
+    return {keyOffset: pair.key.range?.[0], value: pair.value as Node | null};
+  }
+  return null;
+}
+
+function resolveAlias(node: Node | null | undefined, document: Document): Node | null {
+  if (isAlias(node)) return node.resolve(document) ?? null;
+  return node ?? null;
+}

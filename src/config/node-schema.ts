@@ -1,0 +1,71 @@
+/** The node file: what the machine listens on, and what holds for all customers. */
+import {z} from 'zod';
+import {LIMITS} from '#src/core/limits.ts';
+import {adminAddress, listenAddress, trustedNetwork} from '#src/config/address-scalars.ts';
+import {choice, duration, filePath, integer, name, scalar, section, size} from '#src/config/scalars.ts';
+import {limitsSection} from '#src/config/shared-sections.ts';
+
+const redirectToHttps = scalar<boolean | number>({
+  type: 'boolean or port',
+  allowed: 'true, false, or the https port that clients see',
+  remedy: 'write true without quotes, or a port such as 443 where a firewall maps it to the listener',
+  json: {anyOf: [{type: 'boolean'}, {type: 'integer', minimum: 1, maximum: 65_535}]},
+  read: (value) => (typeof value === 'boolean' || (Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 65_535) ? (value as boolean | number) : null),
+});
+
+const threads = scalar<'auto' | number>({
+  type: 'auto \\| integer',
+  allowed: `auto, or a whole number from 1 to ${LIMITS.threadsMax}`,
+  remedy: 'write auto for one proxy thread a core',
+  json: {anyOf: [{const: 'auto'}, {type: 'integer', minimum: 1, maximum: LIMITS.threadsMax}]},
+  read: (value) => (value === 'auto' || (Number.isInteger(value) && Number(value) >= 1 && Number(value) <= LIMITS.threadsMax) ? (value as 'auto' | number) : null),
+});
+
+const listener = section({
+  name: name.describe('Unique; a label in logs and metrics.'),
+  address: listenAddress.describe('Where to listen. `0.0.0.0` and `[::]` stand for every address of their own family.'),
+  protocol: choice('http', 'https').describe('Cleartext, or TLS with the certificates of the customers.'),
+  redirect_to_https: redirectToHttps.prefault(false).describe('On a cleartext listener: answer everything with a redirect (308) to the https listener, or to the port given here.'),
+});
+
+export const nodeTimeoutsSection = section({
+  request_head: duration().prefault('10s').describe('From the first byte of a request (or the accepted connection) to the end of its head.'),
+  request_body_idle: duration().prefault('30s').describe('Between two parts of the request body.'),
+  keep_alive: duration().prefault('75s').describe('How long an idle client connection is kept.'),
+  connect: duration().prefault('3s').describe('To connect to a server.'),
+  response_head: duration().prefault('60s').describe('From the end of the request to the head of the response.'),
+  response_idle: duration().prefault('60s').describe('Between two parts of the response, and for a client that does not read.'),
+  tls_handshake: duration().prefault('10s').describe('From the accepted connection to the end of the TLS handshake.'),
+  upstream_keep_alive: duration().prefault('60s').describe('How long an idle connection to a server is kept. Below the keep-alive time of the servers, so that they are not the ones who close.'),
+  drain: duration().prefault('30s').describe('How long requests in flight may take when the daemon stops.'),
+}).prefault({});
+
+const capsSection = section({
+  connections: integer(1, 10_000_000).prefault(20_000).describe('Open client connections of the whole node. Each proxied request needs up to two file descriptors.'),
+  connections_per_client: integer(1, 10_000_000).prefault(512).describe('Open connections of one client: an IPv4 address or an IPv6 /64.'),
+}).prefault({});
+
+const logSection = section({
+  access: filePath.prefault('stdout').describe('Where the access log goes: `stdout`, `off`, or the path of a file.'),
+  level: choice('debug', 'info', 'warn', 'error').prefault('info').describe('The least level that the daemon log (on stderr) shows.'),
+}).prefault({});
+
+export const LISTENERS_MAX = 64;
+
+export const nodeSchema = section({
+  listeners: z.array(listener).min(1).max(LISTENERS_MAX).describe('Where clients connect.'),
+  admin: section({
+    address: adminAddress.prefault('127.0.0.1:9180').describe('Internal address of `/metrics`, `/healthz` and `/readyz`. Needs a restart to change.'),
+  }).prefault({}).describe('The listener for operators.'),
+  threads: threads.prefault('auto').describe(`Proxy threads. \`auto\`: one a core, at most ${LIMITS.threadsMax}. Needs a restart to change.`),
+  trusted_proxies: z.array(trustedNetwork).max(1000).prefault([]).describe('Peers whose `X-Forwarded-*` fields are believed, read from right to left.'),
+  timeouts: nodeTimeoutsSection.describe('Sites and routes may set some of them for themselves.'),
+  max_body: size().prefault('10MiB').describe('Largest request body (413 above). Sites and routes may set their own.'),
+  request_buffer: size(1024 ** 2).prefault('64KiB').describe('Request bodies up to this size are collected before a server is asked, so that a slow client never occupies one. Sites and routes may set their own.'),
+  limits: limitsSection.describe('Request rates that hold for every customer, answered with 429 when exceeded.'),
+  caps: capsSection.describe('Bounds on connections; what is beyond them is closed at once.'),
+  log: logSection.describe('Logs.'),
+  customers: filePath.prefault('customers/*.yaml').describe('Pattern of the customer files, relative to this file. At least one must exist.'),
+});
+
+export type NodeInput = z.output<typeof nodeSchema>;

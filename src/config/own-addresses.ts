@@ -1,0 +1,49 @@
+/** The addresses that Torwart itself listens on: a server with one of them would be a loop, or a way into the admin listener. */
+import {cidrContains, parseCidr, parseIp} from '#src/core/ip.ts';
+import type {CustomerSnapshot, NodeSnapshot, SocketAddress} from '#src/config/snapshot.ts';
+
+const WILDCARDS: Readonly<Record<string, 4 | 6>> = {'0.0.0.0': 4, '::': 6};
+const LOOPBACK = ['127.0.0.0/8', '::1/128'].map(parseCidr).filter((cidr) => cidr !== null);
+
+function familyOf(address: string): 4 | 6 {
+  return address.includes(':') ? 6 : 4;
+}
+
+/** Whether one of the two would take the other's connections. Port 0 gets a free port and never collides. */
+export function addressesCollide(a: SocketAddress, b: SocketAddress): boolean {
+  if (a.port !== b.port || a.port === 0) return false;
+  if (a.address === b.address) return true;
+  return WILDCARDS[a.address] === familyOf(b.address) || WILDCARDS[b.address] === familyOf(a.address);
+}
+
+/**
+ * Whether connecting to `server` can end at `listener`. A wildcard listener is on every address of the machine: loopback addresses
+ * are certain to be among them.
+ */
+function reaches(server: SocketAddress, listener: SocketAddress): boolean {
+  if (server.port !== listener.port) return false;
+  if (server.address === listener.address) return true;
+  const ip = parseIp(server.address);
+  return ip !== null && WILDCARDS[listener.address] === ip.family && LOOPBACK.some((cidr) => cidrContains(cidr, ip));
+}
+
+export interface OwnAddressUse {
+  readonly pool: string;
+  /** Position in the pool. */
+  readonly server: number;
+  /** What listens there. */
+  readonly listener: string;
+}
+
+/** Servers of the customer that are Torwart itself. */
+export function findOwnAddresses(customer: Pick<CustomerSnapshot, 'pools'>, node: NodeSnapshot): readonly OwnAddressUse[] {
+  const own = [...node.listeners.map((listener) => ({...listener, name: `the listener ${listener.name}`})), {...node.admin, name: 'the admin listener'}];
+  const uses: OwnAddressUse[] = [];
+  for (const pool of customer.pools) {
+    for (const [server, address] of pool.servers.entries()) {
+      const listener = own.find((candidate) => reaches(address, candidate));
+      if (listener !== undefined) uses.push({pool: pool.name, server, listener: listener.name});
+    }
+  }
+  return uses;
+}
