@@ -14,8 +14,8 @@ const WORDS_PER_WAY = 2;
 /** Of each way: 8 bytes of arrival time and 8 of key. Of each set: one lock. */
 const BYTES_PER_SET = WAYS * (Float64Array.BYTES_PER_ELEMENT + WORDS_PER_WAY * Int32Array.BYTES_PER_ELEMENT) + Int32Array.BYTES_PER_ELEMENT;
 
-/** Share of an interval by which the rounding of floating-point sums may make a request early. */
-const ROUNDING = 1e-3;
+/** By how much the rounding of floating-point sums may make a request early: without it, the last of a burst would be refused at times. */
+const ROUNDING_MS = 1e-3;
 
 function setsFor(keysMax: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(keysMax / WAYS, 1)));
@@ -57,7 +57,7 @@ export class RateBuckets {
     const way = this.#findWay(set * WAYS, keyHigh, keyLow);
     const arrivalMs = Math.max(this.#arrivalsMs[way] ?? 0, nowMs);
     const excessMs = arrivalMs - nowMs - (burst - 1) * intervalMs;
-    const isAdmitted = excessMs <= intervalMs * ROUNDING;
+    const isAdmitted = excessMs <= ROUNDING_MS;
     if (isAdmitted) {
       this.#arrivalsMs[way] = arrivalMs + intervalMs;
       this.#keys[way * WORDS_PER_WAY] = keyHigh;

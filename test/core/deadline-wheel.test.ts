@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {Deadlined, DeadlineWheel} from '#src/core/deadline-wheel.ts';
 import {testProperty} from '#test/support/property.ts';
 
@@ -9,11 +9,11 @@ const TICK_MS = 250;
 class Probe extends Deadlined {
   readonly firedMs: number[] = [];
   /** What else happens when it fires. */
-  then: (nowMs: number) => void = () => undefined;
+  react: (nowMs: number) => void = () => undefined;
 
   override onDeadline(nowMs: number): void {
     this.firedMs.push(nowMs);
-    this.then(nowMs);
+    this.react(nowMs);
   }
 }
 
@@ -67,7 +67,7 @@ test('after a pause of days everything that is due fires once, though it arms it
   const wheel = new DeadlineWheel(TICK_MS, 0);
   const probes = Array.from({length: 2_000}, () => new Probe());
   for (const [index, probe] of probes.entries()) {
-    probe.then = (): void => wheel.arm(probe, (index + 1) * 100);
+    probe.react = (): void => wheel.arm(probe, (index + 1) * 100);
     wheel.arm(probe, (index + 1) * 100);
   }
   wheel.advance(dayMs);
@@ -83,7 +83,7 @@ test('an entry that fires may disarm and postpone others that are due at the sam
   const probes = [a, b, c];
   const others = (probe: Probe): Probe[] => probes.filter((other) => other !== probe);
   for (const probe of probes) {
-    probe.then = (): void => {
+    probe.react = (): void => {
       const [first, second] = others(probe);
       assert.ok(first && second);
       wheel.disarm(first);
@@ -94,7 +94,7 @@ test('an entry that fires may disarm and postpone others that are due at the sam
   wheel.advance(1_000);
   assert.equal(probes.reduce((fired, {firedMs}) => fired + firedMs.length, 0), 1);
   assert.equal(wheel.size, 1);
-  for (const probe of probes) probe.then = (): void => undefined;
+  for (const probe of probes) probe.react = (): void => undefined;
   wheel.advance(5_000);
   assert.equal(probes.reduce((fired, {firedMs}) => fired + firedMs.length, 0), 2);
 });
@@ -103,7 +103,7 @@ test('what an exception left unfired is fired by the next call', () => {
   const wheel = new DeadlineWheel(TICK_MS, 0);
   const probes = [new Probe(), new Probe(), new Probe()];
   for (const probe of probes) {
-    probe.then = (): never => {
+    probe.react = (): never => {
       throw new Error('broken');
     };
     wheel.arm(probe, 100);

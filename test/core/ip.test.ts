@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {BlockList, isIP} from 'node:net';
 import {test} from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {
   cidrContains, cidrIncludes, CidrSet, cidrsOverlap, clientNetwork, formatCidr, formatIp, isInternalCidr, parseCidr, parseIp,
   type Cidr, type IpAddress, type IpWords,

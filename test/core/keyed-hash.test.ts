@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {KeyedHash} from '#src/core/keyed-hash.ts';
 import {testProperty} from '#test/support/property.ts';
 

@@ -1,6 +1,6 @@
 import {randomInt} from 'node:crypto';
 import {test} from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 /**
  * A property test that says its seed and can be replayed by it: `TORWART_SEED=123 npx node --test FILE`. fast-check prints the
