@@ -21,7 +21,7 @@ export interface Settings {
 }
 
 export const FULL_SETTINGS: Settings = {
-  seconds: 2, warmUpSeconds: 2, rounds: 5, idleConnections: 5_000, customers: 10_000, slowResponseBytes: 2 ** 30,
+  seconds: 2, warmUpSeconds: 3, rounds: 5, idleConnections: 5_000, customers: 10_000, slowResponseBytes: 2 ** 30,
 };
 
 /** So short that it only shows that everything works. */

@@ -11,7 +11,7 @@ const proxy = createProxyServer({
 });
 proxy.on('error', (_error, _request, response) => { response.destroy(); });
 
-const listener: RequestListener = (request, response) => { void proxy.web(request, response); };
+const listener: RequestListener = (request, response) => { proxy.web(request, response); };
 const options = {keepAliveTimeout: 75_000, noDelay: true};
 createServer(options, listener).listen(Number(HTTP_PORT), '127.0.0.1', 4096);
 if (HTTPS_PORT !== undefined && CERT !== undefined && KEY !== undefined) {

@@ -59,7 +59,7 @@ const listener: RequestListener = (request, response) => {
   const headers = endToEndFields(request.rawHeaders);
   headers.push('x-forwarded-for', request.socket.remoteAddress ?? '');
   pool.dispatch({
-    path: request.url ?? '/', method: (request.method ?? 'GET') as Dispatcher.HttpMethod, headers, body: hasBody(request) ? request : null,
+    path: request.url ?? '/', method: request.method ?? 'GET', headers, body: hasBody(request) ? request : null,
   }, new Answer(response));
 };
 

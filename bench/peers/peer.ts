@@ -27,8 +27,8 @@ export interface Proxy {
   readonly httpsPort: number;
   /** From the start of the process to its first answer. */
   readonly startMs: number;
-  /** Puts another version of the sites in force; resolves when the request for that is made, not when it is done. */
-  reload(sites: Sites): Promise<void>;
+  /** Puts another version of the sites in force; returns once that is asked for, before it is done. */
+  reload(sites: Sites): void;
   /** Bounds the access log, which grows by gigabytes otherwise. */
   truncateLog(): void;
 }
@@ -39,7 +39,7 @@ export interface Launch {
   readonly args: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly accessLog: string | null;
-  reload?(child: Child, sites: Sites): Promise<void> | void;
+  reload?(child: Child, sites: Sites): void;
 }
 
 export interface Place {
@@ -75,17 +75,19 @@ export async function waitUntilServed(child: Child, port: number, host: string):
 export async function launchPeer(work: Workplace, peer: Peer, prepare: (place: Place) => Launch): Promise<Proxy> {
   const directory = work.makeDirectory(peer.name);
   const place = {directory, httpPort: await findFreePort(), httpsPort: await findFreePort()};
-  const {command, args, environment = {}, accessLog, reload} = prepare(place);
+  const launch = prepare(place);
   const logFile = `${directory}/output.log`;
-  const child = await work.children.start(peer.name, command, args, {directory, logFile, cpu: work.pins.proxy, environment});
+  const child = await work.children.start(peer.name, launch.command, launch.args, {
+    directory, logFile, cpu: work.pins.proxy, environment: launch.environment ?? {},
+  });
   const startMs = await waitUntilServed(child, place.httpPort, hostName(0));
   return {
     peer, child, startMs, httpPort: place.httpPort, httpsPort: place.httpsPort,
-    reload: async sites => {
-      if (reload === undefined) throw new Error(`${peer.name} cannot reload`);
-      await reload(child, sites);
+    reload: sites => {
+      if (launch.reload === undefined) throw new Error(`${peer.name} cannot reload`);
+      launch.reload(child, sites);
     },
-    truncateLog: () => { if (accessLog !== null) truncateSync(accessLog); },
+    truncateLog: () => { if (launch.accessLog !== null) truncateSync(launch.accessLog); },
   };
 }
 

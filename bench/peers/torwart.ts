@@ -3,7 +3,7 @@ import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {stringify} from 'yaml';
 import {findFreePort} from '../harness/machine.ts';
-import {customersOf, type Sites} from '../harness/sites.ts';
+import {customersOf, type Customer, type Sites} from '../harness/sites.ts';
 import type {Workplace} from '../harness/workplace.ts';
 import {launchPeer, type Launch, type Peer, type Place} from './peer.ts';
 
@@ -23,28 +23,27 @@ function nodeDocument(work: Workplace, place: Place, sites: Sites, adminPort: nu
   };
 }
 
-function writeCustomers(work: Workplace, place: Place, sites: Sites): void {
+function writeCustomer(work: Workplace, place: Place, sites: Sites, {name, hosts, address}: Customer): void {
   const {certFile, keyFile} = work.certificate;
-  for (const {name, hosts, address} of customersOf(sites)) {
-    writeFileSync(join(place.directory, 'customers', `${name}.yaml`), stringify({
-      customer: name,
-      networks: [`${address}/32`],
-      ...(sites.tls ? {certificates: [{cert: certFile, key: keyFile}]} : {}),
-      pools: {app: {servers: [{address: `${address}:${work.backend.port}`}], connections: 1024}},
-      sites: [{hosts, max_body: '32MiB', routes: [{path: '/', pool: 'app'}]}],
-    }));
-  }
+  writeFileSync(join(place.directory, 'customers', `${name}.yaml`), stringify({
+    customer: name,
+    networks: [`${address}/32`],
+    ...(sites.tls ? {certificates: [{cert: certFile, key: keyFile}]} : {}),
+    pools: {app: {servers: [{address: `${address}:${work.backend.port}`}], connections: 1024}},
+    sites: [{hosts, max_body: '32MiB', routes: [{path: '/', pool: 'app'}]}],
+  }));
 }
 
 function prepare(work: Workplace, place: Place, sites: Sites, tree: string, adminPort: number): Launch {
   const configFile = join(place.directory, 'torwart.yaml'), accessLog = join(place.directory, 'access.log');
   mkdirSync(join(place.directory, 'customers'));
   writeFileSync(configFile, stringify(nodeDocument(work, place, sites, adminPort)));
-  writeCustomers(work, place, sites);
+  for (const customer of customersOf(sites)) writeCustomer(work, place, sites, customer);
   return {
     command: join(tree, 'torwart'), args: ['run', '--config', configFile], accessLog,
     reload: (child, changed) => {
-      writeCustomers(work, place, changed);
+      const [customer] = customersOf(changed);
+      if (customer !== undefined) writeCustomer(work, place, changed, customer);
       process.kill(child.pid, 'SIGHUP');
     },
   };

@@ -1,0 +1,111 @@
+/** Results as text: for a terminal and as Markdown. Pure. */
+import type {Column, Unit} from '../scenarios/scenario.ts';
+import {ratioOfColumn, spreadOfColumn, type ContestantResult, type Results, type ScenarioResult} from './results.ts';
+import type {Spread} from './statistics.ts';
+
+function withDigits(value: number): string {
+  const size = Math.abs(value);
+  return value.toLocaleString('en', {maximumFractionDigits: size >= 100 ? 0 : size >= 10 ? 1 : 2});
+}
+
+function formatBytes(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 2 ** 20) return `${withDigits(value / 2 ** 20)} MiB`;
+  return size >= 2 ** 10 ? `${withDigits(value / 2 ** 10)} KiB` : `${withDigits(value)} B`;
+}
+
+const FORMATS: Readonly<Record<Unit, (value: number) => string>> = {
+  'per second': withDigits,
+  microseconds: value => Math.abs(value) >= 10_000 ? `${withDigits(value / 1_000)} ms` : `${withDigits(value)} µs`,
+  milliseconds: value => `${withDigits(value)} ms`,
+  bytes: formatBytes,
+  percent: value => `${Math.round(value)} %`,
+};
+
+export function formatValue(value: number, unit: Unit): string {
+  return FORMATS[unit](value);
+}
+
+export function formatRatio(ratio: Spread): string {
+  return `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)} to ${ratio.max.toFixed(2)})`;
+}
+
+type Row = readonly string[];
+
+function rowOf(contestant: ContestantResult, subject: ContestantResult, scenario: ScenarioResult): Row {
+  if (contestant.failure !== null) return [contestant.name, `failed: ${contestant.failure.replaceAll(/\s+/g, ' ').slice(-200)}`];
+  const values = scenario.columns.map(column => {
+    const spread = spreadOfColumn(contestant, column);
+    return spread === null ? '' : formatValue(spread.median, column.unit);
+  });
+  const [first] = scenario.columns;
+  const ratio = first === undefined ? null : ratioOfColumn(subject, contestant, first);
+  const text = ratio === null ? '' : formatRatio(ratio);
+  return [contestant.name, ...values, ...(contestant.lacks.length === 0 ? [text, ''] : ['', text])];
+}
+
+/** The rows of a scenario's table; the first is its head. */
+export function tableOf(scenario: ScenarioResult): Row[] {
+  const [subject] = scenario.contestants;
+  if (subject === undefined) return [];
+  const head = ['', ...scenario.columns.map(column => column.label), `${subject.name} ÷ equal peer`, `${subject.name} ÷ bare peer`];
+  return [head, ...scenario.contestants.map(contestant => rowOf(contestant, subject, scenario))];
+}
+
+/** The ratios of the columns after the first: "p99: 1.10 (1.02 to 1.17) × nginx, …". */
+export function otherRatios(scenario: ScenarioResult): string[] {
+  const [subject, ...peers] = scenario.contestants;
+  if (subject === undefined) return [];
+  const describe = (column: Column): string[] => {
+    const parts = peers.flatMap(peer => {
+      const ratio = ratioOfColumn(subject, peer, column);
+      return ratio === null ? [] : [`${formatRatio(ratio)} × ${peer.name}`];
+    });
+    return parts.length === 0 ? [] : [`${column.label}: ${parts.join(', ')}`];
+  };
+  return scenario.columns.slice(1).flatMap(describe);
+}
+
+export function formatText(scenario: ScenarioResult): string {
+  const rows = tableOf(scenario);
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.filter(row => row.length > 2).map(row => (row[column] ?? '').length)));
+  const lines = rows.map(row => row.map((cell, column) => column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)).join('  ').trimEnd());
+  return [`${scenario.name}: ${scenario.title}`, ...lines, ...otherRatios(scenario).map(line => `  ${line}`), ''].join('\n');
+}
+
+function markdownTable(rows: readonly Row[]): string[] {
+  const columns = rows[0]?.length ?? 0;
+  const line = (row: Row): string => `| ${Array.from({length: columns}, (_, column) => (row[column] ?? '').replaceAll('|', '\\|')).join(' | ')} |`;
+  return rows.flatMap((row, index) => index === 0 ? [line(row), `|---|${'---:|'.repeat(columns - 1)}`] : [line(row)]);
+}
+
+function describeRun({machine, settings, versions, missing, time}: Results): string[] {
+  const {cpus, model, kernel, memoryGiB, pins} = machine;
+  const pinned = pins.proxy === null ? 'nothing pinned (one CPU)' : `proxy on CPU ${pins.proxy}, load on CPU ${pins.load}, backend on CPU ${pins.backend}`;
+  return [
+    `- ${time}; ${cpus} × ${model}, ${memoryGiB} GiB, Linux ${kernel}; ${pinned}`,
+    `- ${settings.rounds} interleaved rounds of ${settings.seconds} s after ${settings.warmUpSeconds} s of warm-up`,
+    `- ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}`,
+    ...Object.entries(missing).map(([name, remedy]) => `- without ${name}: ${remedy}`),
+  ];
+}
+
+function lacksOf(results: Results): string[] {
+  const lacks = new Map(results.scenarios.flatMap(({contestants}) => contestants.map(({name, lacks: missing}) => [name, missing.join(', ')] as const)));
+  return [...lacks].filter(([, text]) => text !== '').map(([name, text]) => `- ${name} lacks: ${text}`);
+}
+
+/** `plots` gives the file of each group's plot, relative to the Markdown file. */
+export function formatMarkdown(results: Results, plots: ReadonlyMap<string, string>): string {
+  const lines = [`# Benchmark of ${results.time.slice(0, 10)}`, '', ...describeRun(results), ...lacksOf(results), ''];
+  lines.push('A ratio is the median of the rounds with the smallest and the largest; above 1 the first row is the better one.', '');
+  const shown = new Set<string>();
+  for (const scenario of results.scenarios) {
+    const plot = plots.get(scenario.group);
+    if (plot !== undefined && !shown.has(scenario.group)) lines.push(`## ${scenario.group}`, '', `![${scenario.group}](${plot})`, '');
+    shown.add(scenario.group);
+    lines.push(`### ${scenario.name}: ${scenario.title}`, '', ...markdownTable(tableOf(scenario)), '');
+    lines.push(...otherRatios(scenario).map(line => `- ${line}`), '');
+  }
+  return `${lines.join('\n').replaceAll(/\n{3,}/g, '\n\n').trimEnd()}\n`;
+}

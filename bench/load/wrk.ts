@@ -1,0 +1,80 @@
+/**
+ * wrk as the load generator: cheap enough to share one CPU with the backend and still saturate every contestant.
+ *
+ * All that a scenario asks for becomes a small Lua script, which also prints the result as one line of JSON: nothing is read from
+ * the text that is meant for people. Without a `request` function wrk builds its request once and runs no Lua while it measures.
+ */
+import {writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import type {Proxy} from '../peers/peer.ts';
+import {DOMAIN, hostName} from '../harness/sites.ts';
+import type {Workplace} from '../harness/workplace.ts';
+
+export interface WrkLoad {
+  readonly connections: number;
+  readonly path: string;
+  readonly tls: boolean;
+  /** POSTed with every request; 0: a GET. */
+  readonly bodyBytes: number;
+  /** Requests ask for this many hosts in turn. */
+  readonly hosts: number;
+  readonly newConnections: boolean;
+}
+
+export interface WrkResult {
+  readonly requests: number;
+  readonly seconds: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  /** Failed connects, reads, writes, time-outs and statuses of 400 and above. */
+  readonly errors: number;
+}
+
+const MARK = 'torwart-bench-result ';
+const REQUEST_TIMEOUT_S = 30;
+/** A step that shares no factor with any number of hosts used here, so that neighbours in time are not neighbours in the table. */
+const HOST_STEP = 7_919;
+
+/** The name in the URL is what wrk sends as SNI; it exists nowhere, so the script looks up the loopback address instead. */
+const RESOLVE = `function wrk.resolve(host, service) wrk.addrs = wrk.lookup("127.0.0.1", service) end`;
+
+const REPORT = `function done(summary, latency)
+  local e = summary.errors
+  io.write(string.format('\\n${MARK}{"requests":%d,"seconds":%.6f,"p50Us":%.1f,"p99Us":%.1f,"errors":%d}\\n', summary.requests,
+    summary.duration / 1e6, latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.timeout + e.status))
+end`;
+
+function rotateHosts(hosts: number): string {
+  return `local number = 0
+function request()
+  number = (number + ${HOST_STEP}) % ${hosts}
+  wrk.headers["Host"] = "h" .. number .. ".${DOMAIN}"
+  return wrk.format()
+end`;
+}
+
+export function wrkScript(load: WrkLoad): string {
+  const lines = [RESOLVE, `wrk.headers["Host"] = "${hostName(0)}"`, 'wrk.headers["User-Agent"] = "torwart-bench/1 (a user agent of usual length)"'];
+  if (load.newConnections) lines.push('wrk.headers["Connection"] = "close"');
+  if (load.bodyBytes > 0) lines.push('wrk.method = "POST"', `wrk.body = string.rep("x", ${load.bodyBytes})`);
+  if (load.hosts > 1) lines.push(rotateHosts(load.hosts));
+  return [...lines, REPORT, ''].join('\n');
+}
+
+export function parseWrk(stdout: string): WrkResult {
+  const line = stdout.split('\n').find(text => text.startsWith(MARK));
+  if (line === undefined) throw new Error(`wrk printed no result: ${stdout.slice(-300)}`);
+  return JSON.parse(line.slice(MARK.length)) as WrkResult;
+}
+
+/** Throws where wrk saw a single error: a number with failures in it is not a result. */
+export async function runWrk(work: Workplace, proxy: Proxy, load: WrkLoad, seconds: number): Promise<WrkResult> {
+  const script = join(work.makeDirectory('wrk'), 'load.lua');
+  writeFileSync(script, wrkScript(load));
+  const url = `${load.tls ? 'https' : 'http'}://${hostName(0)}:${load.tls ? proxy.httpsPort : proxy.httpPort}${load.path}`;
+  const args = ['-t1', `-c${load.connections}`, `-d${seconds}s`, `--timeout=${REQUEST_TIMEOUT_S}s`, '-s', script, url];
+  const {stdout, stderr} = await work.children.capture('wrk', args, (seconds + REQUEST_TIMEOUT_S) * 1_000);
+  const result = parseWrk(stdout + stderr);
+  if (result.errors > 0 || result.requests === 0) throw new Error(`${result.errors} errors in ${result.requests} requests`);
+  return result;
+}

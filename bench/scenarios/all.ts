@@ -1,0 +1,18 @@
+import {CUSTOMERS_SCENARIOS} from './customers.ts';
+import {HANDSHAKE_SCENARIOS} from './handshakes.ts';
+import {MEMORY_SCENARIOS} from './memory.ts';
+import {REQUEST_SCENARIOS} from './requests.ts';
+import type {Scenario} from './scenario.ts';
+
+export const SCENARIOS: readonly Scenario[] = [...REQUEST_SCENARIOS, ...HANDSHAKE_SCENARIOS, ...MEMORY_SCENARIOS, ...CUSTOMERS_SCENARIOS];
+
+/** One of each kind: what a smoke run tries. */
+export const SMOKE_SCENARIO_NAMES: readonly string[] = ['get-c64', 'tls-resumed', 'idle', 'slow-reader', 'customers'];
+
+/** The scenarios with these names or groups; throws for a name that is none. */
+export function selectScenarios(names: readonly string[]): readonly Scenario[] {
+  if (names.length === 0) return SCENARIOS;
+  const unknown = names.filter(name => !SCENARIOS.some(scenario => scenario.name === name || scenario.group === name));
+  if (unknown.length > 0) throw new Error(`there is no scenario or group ${unknown.join(', ')}; --list shows all`);
+  return SCENARIOS.filter(scenario => names.includes(scenario.name) || names.includes(scenario.group));
+}

@@ -1,0 +1,67 @@
+/** What a connection costs in memory: one that is idle, and one whose client reads slowly. */
+import {setTimeout as sleep} from 'node:timers/promises';
+import {readMemoryBytes} from '../harness/procfs.ts';
+import {sitesOfHosts} from '../harness/sites.ts';
+import type {Settings, Workplace} from '../harness/workplace.ts';
+import {holdConnections} from '../load/idle-connections.ts';
+import {readSlowly} from '../load/slow-reader.ts';
+import type {Proxy} from '../peers/peer.ts';
+import type {Scenario} from './scenario.ts';
+
+const SETTLE_STEP_MS = 250, SETTLE_STEPS_MAX = 20, SETTLED_SHARE = 0.002;
+
+/** Waits until garbage collectors and allocators have come to rest: two looks in a row that differ by less than 0.2 %. */
+async function readSettledMemory(proxy: Proxy): Promise<number> {
+  let before = readMemoryBytes(proxy.child.pid);
+  for (let step = 0; step < SETTLE_STEPS_MAX; step++) {
+    await sleep(SETTLE_STEP_MS);
+    const now = readMemoryBytes(proxy.child.pid);
+    if (Math.abs(now - before) < before * SETTLED_SHARE) return now;
+    before = now;
+  }
+  return before;
+}
+
+/** Connections are opened and closed once before, so that what stays allocated for good is not counted. */
+function idleScenario(name: string, title: string, secure: boolean): Scenario {
+  return {
+    name, group: 'idle', title, proxies: 'fresh',
+    columns: [{key: 'perConnection', label: 'memory / connection', unit: 'bytes', better: 'lower'}, {key: 'before', label: 'memory before', unit: 'bytes'}],
+    sitesFor: () => sitesOfHosts(1),
+    accepts: () => true,
+    warmUp: () => Promise.resolve(),
+    sample: async (work, proxy) => {
+      const count = Math.min(work.settings.idleConnections, Math.floor(work.connections / 2));
+      await holdConnections(work, proxy, secure, Math.ceil(count / 10), () => Promise.resolve());
+      const before = await readSettledMemory(proxy);
+      const after = await holdConnections(work, proxy, secure, count, () => readSettledMemory(proxy));
+      return {perConnection: (after - before) / count, before};
+    },
+  };
+}
+
+/** Longer than the other samples: a proxy that reads ahead needs time to show it. */
+const slowReadSeconds = (settings: Settings): number => settings.seconds * 2;
+
+async function sampleSlowReader(work: Workplace, proxy: Proxy): Promise<{growth: number; perSecond: number}> {
+  const before = await readSettledMemory(proxy);
+  let peak = before;
+  const seconds = slowReadSeconds(work.settings);
+  const bytes = await readSlowly(proxy.httpPort, '/files/slow', seconds, () => { peak = Math.max(peak, readMemoryBytes(proxy.child.pid)); });
+  return {growth: peak - before, perSecond: bytes / seconds};
+}
+
+const SLOW_READER: Scenario = {
+  name: 'slow-reader', group: 'slow', title: 'a response of 1 GiB that is read at 0.8 MiB/s', proxies: 'fresh',
+  columns: [{key: 'growth', label: 'memory growth', unit: 'bytes', better: 'lower'}, {key: 'perSecond', label: 'read / s', unit: 'bytes'}],
+  sitesFor: () => sitesOfHosts(1),
+  accepts: () => true,
+  warmUp: () => Promise.resolve(),
+  sample: sampleSlowReader,
+};
+
+export const MEMORY_SCENARIOS: readonly Scenario[] = [
+  idleScenario('idle', 'an idle keep-alive connection', false),
+  idleScenario('idle-tls', 'an idle keep-alive connection over TLS', true),
+  SLOW_READER,
+];
