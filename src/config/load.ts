@@ -39,6 +39,7 @@ export interface ConfigResult {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
   /** The parts, for a reload that keeps the last good version of what is broken. */
+  readonly nodeFile: string;
   readonly node: NodeSnapshot | null;
   readonly nodeProblems: readonly Problem[];
   readonly customers: readonly CustomerResult[];
@@ -135,6 +136,7 @@ function combine(node: NodeSnapshot | null, nodeReport: Report, customers: reado
   return {
     snapshot: node !== null && problems.length === 0 ? assembleSnapshot(node, compiled) : null,
     problems, warnings, node,
+    nodeFile: nodeReport.file,
     nodeProblems: nodeReport.problems,
     customers: customers.map(({report: _report, ...result}) => result),
   };

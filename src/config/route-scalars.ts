@@ -1,6 +1,8 @@
 /** The values in sites, routes and health checks: hosts, paths, statuses. */
 import {domainToASCII} from 'node:url';
 import {LIMITS} from '#src/core/limits.ts';
+import {normaliseTarget} from '#src/http1/path.ts';
+import {quote} from '#src/config/problem.ts';
 import {readText, scalar} from '#src/config/scalars.ts';
 
 const HOST_PATTERN = /^(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -37,28 +39,23 @@ export const probeHost = scalar({
 });
 
 const PATH_CHARACTERS = /^\/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*$/;
-const ENCODED_UNRESERVED = /%(?:2D|2E|5F|7E|3[0-9]|[46][1-9A-F]|[57][0-9A])/;
-const ENCODED_REFUSED = /%(?:2F|5C|7F|[01][0-9A-F])/;
 
 /**
  * A path in the one form that requests are matched in: a route written in another form would never match, and a route that never
  * matches may be the one that was meant to protect something.
  */
 function readPath(text: string): string | null {
-  if (text.length > 1024 || !PATH_CHARACTERS.test(text)) return null;
-  if (ENCODED_UNRESERVED.test(text) || ENCODED_REFUSED.test(text)) return null;
-  if (text.includes('//') || /\/\.{1,2}(?:\/|$)/.test(text)) return null;
-  return text;
+  return text.length <= 1024 && PATH_CHARACTERS.test(text) && normaliseTarget(text, false) === text ? text : null;
 }
 
 function pathRemedy(value: unknown): string {
   if (typeof value !== 'string') return 'write for example /shop';
   if (!value.startsWith('/')) return 'begin it with /';
   if (/[?#]/.test(value)) return 'leave out the query and the fragment: routes match the path alone';
-  if (value.includes('\\') || ENCODED_REFUSED.test(value.toUpperCase())) return 'leave out backslashes, encoded slashes and control characters: such requests are refused';
-  if (value.includes('//') || /\/\.{1,2}(?:\/|$)/.test(value)) return 'write it without empty and dot segments: requests are matched after these are resolved';
-  if (ENCODED_UNRESERVED.test(value.toUpperCase())) return 'write letters, digits and - . _ ~ as they are: requests are matched in that form';
-  return 'percent-encode other characters as UTF-8 with upper-case digits, such as %C3%A9';
+  if (!/^[!-~]*$/.test(value)) return 'percent-encode spaces and other characters as UTF-8, such as %C3%A9';
+  const normal = normaliseTarget(value, false);
+  if (normal === null) return 'leave out backslashes, encoded slashes, control characters and what leads above the root: such requests are refused';
+  return normal === value ? 'percent-encode " < > \\ ^ ` { | }' : `write ${quote(normal)}: requests are matched in that form`;
 }
 
 const pathJson = {type: 'string', pattern: '^/[^?#\\\\]*$', maxLength: 1024};

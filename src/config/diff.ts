@@ -1,0 +1,46 @@
+/** What a reload changes. */
+import {isDeepStrictEqual} from 'node:util';
+import type {CustomerSnapshot, NodeSnapshot, Snapshot} from '#src/config/snapshot.ts';
+
+/** Settings of the node that only a restart changes: threads are shared memory's shape, and the admin listener must not move away from its monitoring. */
+export type RestartSetting = 'threads' | 'admin';
+export type ReloadableNode = Omit<NodeSnapshot, RestartSetting>;
+
+const RESTART_SETTINGS: readonly RestartSetting[] = ['threads', 'admin'];
+
+export interface SnapshotDiff {
+  /** The new settings of the node that can be changed at once; null where they are the same. */
+  readonly node: ReloadableNode | null;
+  readonly needsRestart: readonly RestartSetting[];
+  readonly added: readonly CustomerSnapshot[];
+  readonly changed: readonly CustomerSnapshot[];
+  /** Names. */
+  readonly removed: readonly string[];
+}
+
+/** Customers are told apart by name and compared by revision. */
+export function diffSnapshots(before: Snapshot, after: Snapshot): SnapshotDiff {
+  const known = new Map(before.customers.map((customer) => [customer.name, customer.revision]));
+  const names = new Set(after.customers.map(({name}) => name));
+  const node = reloadableOf(after.node);
+  return {
+    node: isDeepStrictEqual(reloadableOf(before.node), node) ? null : node,
+    needsRestart: changedRestartSettings(before.node, after.node),
+    added: after.customers.filter(({name}) => !known.has(name)),
+    changed: after.customers.filter(({name, revision}) => known.has(name) && known.get(name) !== revision),
+    removed: [...known.keys()].filter((name) => !names.has(name)),
+  };
+}
+
+export function changedRestartSettings(before: NodeSnapshot, after: NodeSnapshot): readonly RestartSetting[] {
+  return RESTART_SETTINGS.filter((setting) => !isDeepStrictEqual(before[setting], after[setting]));
+}
+
+/** The new settings as far as they can take effect without a restart. */
+export function keepRestartSettings(running: NodeSnapshot, next: NodeSnapshot): NodeSnapshot {
+  return {...next, threads: running.threads, admin: running.admin};
+}
+
+function reloadableOf({threads: _threads, admin: _admin, ...reloadable}: NodeSnapshot): ReloadableNode {
+  return reloadable;
+}

@@ -1,0 +1,197 @@
+/**
+ * A reload in which something is broken: what is right takes effect, what is wrong stays as it was.
+ *
+ * A customer with problems keeps its last good version. Where two customers claim the same thing, the one that already had it keeps
+ * it and the newcomer is the broken one; where neither had it, both are. A broken node file changes nothing at all, because every
+ * customer depends on it. At the first start there is nothing to keep: then any problem is fatal.
+ */
+import {formatSocketAddress} from '#src/config/address-scalars.ts';
+import {describeOwnAddress, pathOfServer} from '#src/config/compile-customer.ts';
+import {type Claimant, type Conflict, describeConflict, findConflicts, holds} from '#src/config/conflicts.ts';
+import {changedRestartSettings, keepRestartSettings, type RestartSetting} from '#src/config/diff.ts';
+import {assembleSnapshot, type ConfigResult, type CustomerResult} from '#src/config/load.ts';
+import {findOwnAddresses} from '#src/config/own-addresses.ts';
+import type {Problem} from '#src/config/problem.ts';
+import {createReport} from '#src/config/report.ts';
+import type {CustomerSnapshot, NodeSnapshot, Snapshot} from '#src/config/snapshot.ts';
+
+/** What is in force, and where each customer came from: a file that cannot be read no longer says whose it is. */
+export interface RunningConfig {
+  readonly snapshot: Snapshot;
+  /** Name of the customer by file. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+export interface StaleCustomer {
+  readonly file: string;
+  /** Name of the version that is kept, else the name that the file gives; null where there is neither. */
+  readonly customer: string | null;
+  /** The last good version stays in force. False: there is none, and the customer is not served. */
+  readonly isKept: boolean;
+  readonly problems: readonly Problem[];
+}
+
+export interface MergeResult {
+  /** What is to be in force now. The same object as before where nothing may change; null only at a first start with problems. */
+  readonly running: RunningConfig | null;
+  readonly stale: readonly StaleCustomer[];
+  /** Problems for which the whole reload is refused. */
+  readonly refusal: readonly Problem[];
+  /** Settings that differ in the file and stay as they are until the daemon is restarted. */
+  readonly needsRestart: readonly RestartSetting[];
+}
+
+interface Candidate extends Claimant {
+  readonly source: CustomerResult;
+  /** What this customer had before, in force since the last good configuration. */
+  readonly held: CustomerSnapshot | null;
+  readonly isStale: boolean;
+}
+
+export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig | null): MergeResult {
+  if (lastGood === null) return mergeFirst(result);
+  if (result.node === null) return refuse(lastGood, result.nodeProblems);
+  const node = keepRestartSettings(lastGood.snapshot.node, result.node);
+  const merge = new CustomerMerge(result.customers, lastGood, node);
+  merge.settle();
+  const refusal = findStaleLoops(merge.candidates, result.nodeFile, node);
+  if (refusal.length > 0) return refuse(lastGood, refusal);
+  return {
+    running: assembleRunning(node, merge.candidates),
+    stale: merge.describeStale(),
+    refusal: [],
+    needsRestart: changedRestartSettings(lastGood.snapshot.node, result.node),
+  };
+}
+
+function mergeFirst({snapshot, customers, problems}: ConfigResult): MergeResult {
+  if (snapshot === null) return {running: null, stale: [], refusal: problems, needsRestart: []};
+  const files = new Map(customers.flatMap(({file, customer}) => (customer === null ? [] : [[file, customer.name]])));
+  return {running: {snapshot, files}, stale: [], refusal: [], needsRestart: []};
+}
+
+function refuse(lastGood: RunningConfig, refusal: readonly Problem[]): MergeResult {
+  return {running: lastGood, stale: [], refusal, needsRestart: []};
+}
+
+function assembleRunning(node: NodeSnapshot, candidates: readonly Candidate[]): RunningConfig {
+  return {
+    snapshot: assembleSnapshot(node, candidates.map(({customer}) => customer)),
+    files: new Map(candidates.map(({file, customer}) => [file, customer.name])),
+  };
+}
+
+/** A new listener on the address of a server that a customer keeps from before: that customer's file cannot answer for it. */
+function findStaleLoops(candidates: readonly Candidate[], nodeFile: string, node: NodeSnapshot): readonly Problem[] {
+  return candidates.filter(({isStale}) => isStale).flatMap(({customer}) => findOwnAddresses(customer, node).map((use): Problem => {
+    const server = customer.pools.find(({name}) => name === use.pool)?.servers[use.server];
+    return {
+      file: nodeFile, line: 1, column: 1, key: 'listeners',
+      found: `${use.listener} on ${server === undefined ? 'the address' : formatSocketAddress(server)}, which is a server of the customer ${customer.name}`,
+      allowed: 'listeners on addresses of their own',
+      remedy: `move the listener, or correct the file of the customer ${customer.name} first`,
+    };
+  }));
+}
+
+/** Decides for each customer file which version is used: the new one, the last good one, or none. */
+class CustomerMerge {
+  candidates: readonly Candidate[];
+  readonly #sources: readonly CustomerResult[];
+  readonly #node: NodeSnapshot;
+  /** What was held before, by file. */
+  readonly #held: ReadonlyMap<string, CustomerSnapshot>;
+  readonly #problems = new Map<string, Problem[]>();
+
+  constructor(sources: readonly CustomerResult[], lastGood: RunningConfig, node: NodeSnapshot) {
+    this.#sources = sources;
+    this.#node = node;
+    this.#held = matchHeld(sources, lastGood);
+    this.candidates = sources.flatMap((source) => {
+      const fresh = this.#admit(source);
+      return fresh === null ? this.#fallBack(source) : [fresh];
+    });
+  }
+
+  /** Ends, because each round puts at least one new version back, and last good versions ran together without conflict. */
+  settle(): void {
+    for (;;) {
+      const losers = this.#findLosers();
+      if (losers.size === 0) return;
+      this.candidates = this.candidates.flatMap((candidate) => (losers.has(candidate) ? this.#fallBack(candidate.source) : [candidate]));
+    }
+  }
+
+  describeStale(): readonly StaleCustomer[] {
+    const kept = new Set(this.candidates.filter(({isStale}) => isStale).map(({file}) => file));
+    return this.#sources.filter(({file}) => this.#problems.has(file)).map(({file, name}) => ({
+      file,
+      customer: this.#held.get(file)?.name ?? name,
+      isKept: kept.has(file),
+      problems: this.#problems.get(file) ?? [],
+    }));
+  }
+
+  /** The new version, unless it has problems of its own. */
+  #admit(source: CustomerResult): Candidate | null {
+    const {file, customer, locate, problems} = source;
+    if (customer === null) {
+      this.#problems.set(file, [...problems]);
+      return null;
+    }
+    // Compared with what will be in force: the admin address of the file may have to wait for a restart.
+    const uses = findOwnAddresses(customer, this.#node);
+    if (uses.length === 0) return {file, customer, source, held: this.#held.get(file) ?? null, isStale: false};
+    const report = createReport(file, locate);
+    for (const use of uses) report.problem(pathOfServer(use), describeOwnAddress(use));
+    this.#problems.set(file, report.problems);
+    return null;
+  }
+
+  #fallBack(source: CustomerResult): readonly Candidate[] {
+    const held = this.#held.get(source.file);
+    return held === undefined ? [] : [{file: source.file, customer: held, source, held, isStale: true}];
+  }
+
+  /** New versions that claim what another customer has. Only when nobody's right is older do both sides lose. */
+  #findLosers(): ReadonlySet<Candidate> {
+    const conflicts = findConflicts(this.candidates);
+    const decided = conflicts.filter((conflict) => conflict.claims.some(({claimant}) => isHolder(claimant, conflict)));
+    const losers = new Set<Candidate>();
+    for (const conflict of decided.length > 0 ? decided : conflicts) {
+      const [first, second] = conflict.claims.map(({claimant}) => isHolder(claimant, conflict));
+      for (const side of [0, 1] as const) {
+        const {claimant, path} = conflict.claims[side];
+        const isSafe = claimant.isStale || (first !== second && isHolder(claimant, conflict));
+        if (isSafe) continue;
+        losers.add(claimant);
+        const report = createReport(claimant.file, claimant.source.locate);
+        report.problem(path, describeConflict(conflict, side));
+        this.#problems.set(claimant.file, [...this.#problems.get(claimant.file) ?? [], ...report.problems]);
+      }
+    }
+    return losers;
+  }
+}
+
+function isHolder({isStale, held}: Candidate, conflict: Conflict<Candidate>): boolean {
+  return isStale || (held !== null && holds(conflict, held));
+}
+
+/**
+ * The last good version of each file: the one that came from it, or, where that file is gone, the one of the same name (the file was
+ * renamed). No version is given to two files.
+ */
+function matchHeld(sources: readonly CustomerResult[], {snapshot, files}: RunningConfig): ReadonlyMap<string, CustomerSnapshot> {
+  const byName = new Map(snapshot.customers.map((customer) => [customer.name, customer]));
+  const held = new Map<string, CustomerSnapshot>();
+  const take = (file: string, name: string | null | undefined): void => {
+    const customer = name === null || name === undefined ? undefined : byName.get(name);
+    if (customer === undefined || held.has(file)) return;
+    byName.delete(customer.name);
+    held.set(file, customer);
+  };
+  for (const {file} of sources) take(file, files.get(file));
+  for (const {file, name} of sources) take(file, name);
+  return held;
+}
