@@ -14,7 +14,7 @@ const redirectToHttps = scalar<boolean | number>({
 });
 
 const threads = scalar<'auto' | number>({
-  type: 'auto \\| integer',
+  type: 'auto | integer',
   allowed: `auto, or a whole number from 1 to ${LIMITS.threadsMax}`,
   remedy: 'write auto for one proxy thread a core',
   json: {anyOf: [{const: 'auto'}, {type: 'integer', minimum: 1, maximum: LIMITS.threadsMax}]},
@@ -34,7 +34,7 @@ export const nodeTimeoutsSection = section({
   keep_alive: duration().prefault('75s').describe('How long an idle client connection is kept.'),
   connect: duration().prefault('3s').describe('To connect to a server.'),
   response_head: duration().prefault('60s').describe('From the end of the request to the head of the response.'),
-  response_idle: duration().prefault('60s').describe('Between two parts of the response, and for a client that does not read.'),
+  response_idle: duration().prefault('60s').describe('Between two parts of the response.'),
   tls_handshake: duration().prefault('10s').describe('From the accepted connection to the end of the TLS handshake.'),
   upstream_keep_alive: duration().prefault('60s').describe('How long an idle connection to a server is kept. Below the keep-alive time of the servers, so that they are not the ones who close.'),
   drain: duration().prefault('30s').describe('How long requests in flight may take when the daemon stops.'),

@@ -116,7 +116,7 @@ export const presence = scalar({
 
 export function choice<const T extends readonly (string | number)[]>(...values: T) {
   return scalar<T[number]>({
-    type: values.join(' \\| '),
+    type: values.join(' | '),
     allowed: `one of ${values.join(', ')}`,
     remedy: 'choose one of them',
     json: {enum: values},

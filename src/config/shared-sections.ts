@@ -16,5 +16,5 @@ export const routeTimeoutsSection = section({
   connect: duration().optional().describe('To connect to a server. Default: the outer level.'),
   request_body_idle: duration().optional().describe('Between two parts of the request body. Default: the outer level.'),
   response_head: duration().optional().describe('From the end of the request to the head of the response. Default: the outer level.'),
-  response_idle: duration().optional().describe('Between two parts of the response, and for a client that does not read. Default: the outer level.'),
+  response_idle: duration().optional().describe('Between two parts of the response. Default: the outer level.'),
 }).prefault({});
