@@ -11,18 +11,24 @@ import {RateBuckets} from '#src/shared/rate-buckets.ts';
 const RATE_KEYS_MAX = 2 ** 18;
 const HASH_SECRET_BYTES = 32;
 
-/** `connectionsMax`: the largest cap on open connections that this process will ever be able to enforce. */
+/** Room for a cap that is raised by a reload; untouched pages cost nothing. */
+const CONNECTIONS_ROOM = 2 ** 17;
+
+/** `connectionsMax`: the cap on open connections in the first configuration. */
 export function createSharedMemory(threads: number, connectionsMax: number): SharedMemory {
+  const room = Math.max(connectionsMax, CONNECTIONS_ROOM);
   return {
     nodeCounters: {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, threads)), byteOffset: 0},
     rateBuckets: new SharedArrayBuffer(RateBuckets.byteLength(RATE_KEYS_MAX)),
-    connectionTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, connectionsMax)),
+    connectionTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, room)),
+    connectionsMax: room,
     hashSecret: randomBytes(HASH_SECRET_BYTES),
   };
 }
 
-/** What a dead thread had open is closed: the difference of the two counters is the number of open connections. */
-export function closeConnectionsOfThread(memory: SharedMemory, thread: number): void {
+/** Takes back what a dead thread had open: what was opened minus what was closed is the number of open connections. */
+export function forgetConnectionsOfThread(memory: SharedMemory, threads: number, thread: number): void {
+  new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax).forgetThread(thread);
   const row = openRow(memory.nodeCounters, NODE_ROW_LENGTH, thread);
   row[NODE.connectionsClosed] = row[NODE.connectionsOpened] ?? 0;
   row[NODE.upstreamConnectionsClosed] = row[NODE.upstreamConnectionsOpened] ?? 0;

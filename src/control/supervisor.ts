@@ -70,10 +70,9 @@ export class Supervisor implements ThreadObserver {
     const threads = this.#threads.map((_, index) => this.#spawn(index));
     const answers = await this.#ask(threads, buildConfigureMessage(null, configuration));
     const failure = describeFailure(threads, answers);
-    if (failure !== null || this.#phase === 'draining') {
-      this.#phase = 'draining';
+    if (failure !== null) {
       await this.#terminateAll();
-      return {ok: false, error: failure ?? 'stopped while starting'};
+      return {ok: false, error: failure};
     }
     this.#current = configuration;
     this.#phase = 'running';

@@ -1,0 +1,32 @@
+/** The command line: argv in, exit code out. */
+import {Command, CommanderError} from 'commander';
+import {runCheck} from '#src/cli/check.ts';
+import {runDemo} from '#src/cli/demo.ts';
+import {runDaemon} from '#src/cli/run.ts';
+import {VERSION} from '#src/cli/version.ts';
+
+export const EXIT_USAGE = 2;
+
+export async function runProgram(args: readonly string[]): Promise<number> {
+  const {promise: exitCode, resolve} = Promise.withResolvers<number>();
+  const program = new Command('torwart')
+    .description('Hardened reverse proxy and load balancer: every customer in a network of its own.')
+    .version(VERSION)
+    .helpCommand(false)
+    .exitOverride();
+  const configOption = ['-c, --config <file>', 'the node file, for example config/torwart.yaml'] as const;
+  program.command('run').description('serve; SIGHUP reloads, SIGUSR1 reopens the logs, SIGTERM and SIGINT drain')
+    .requiredOption(...configOption).action(async ({config}: {config: string}) => resolve(await runDaemon({configFile: config})));
+  program.command('check').description('check the configuration: exit code 0, or 1 with every problem')
+    .requiredOption(...configOption).action(async ({config}: {config: string}) => resolve(await runCheck(config, process.stdout, process.stderr)));
+  program.command('demo').description('serve two demo customers on loopback, with certificates made for the purpose')
+    .action(async () => resolve(await runDemo()));
+  try {
+    await program.parseAsync(args, {from: 'user'});
+  } catch (error) {
+    // Commander has already said what is wrong; it ends help and version the same way, with exit code 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    throw error;
+  }
+  return exitCode;
+}

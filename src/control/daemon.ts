@@ -1,0 +1,179 @@
+/** The control thread: what it consists of, and its life from the first configuration to the end of the drain. */
+import type {FileSource} from '#src/config/file-source.ts';
+import {loadConfig} from '#src/config/load.ts';
+import {mergeWithLastGood, type RunningConfig} from '#src/config/merge.ts';
+import {formatProblem} from '#src/config/problem.ts';
+import type {Snapshot} from '#src/config/snapshot.ts';
+import {AdminServer} from '#src/control/admin.ts';
+import type {Configuration} from '#src/control/configuration.ts';
+import {Prober} from '#src/control/prober.ts';
+import {Reloader} from '#src/control/reloader.ts';
+import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared-memory.ts';
+import {SlotBook} from '#src/control/slot-book.ts';
+import {Supervisor, type ConfigureOutcome} from '#src/control/supervisor.ts';
+import type {DaemonLog} from '#src/observe/daemon-log.ts';
+import {createExposition, type ReloadOutcome} from '#src/observe/exposition.ts';
+import type {SharedMemory} from '#src/shared/messages.ts';
+
+/**
+ * TLS session tickets are as good as the key that protects them, so it does not live longer than a working day. Node keeps one key
+ * for a server: sessions of before a rotation make a full handshake once.
+ */
+const TICKET_KEYS_MS = 12 * 3_600_000;
+const SWEEP_EVERY_MS = 60_000;
+
+export interface DaemonOptions {
+  /** Absolute path of the node file. */
+  readonly configFile: string;
+  readonly source: FileSource;
+  /** What `threads: auto` stands for. */
+  readonly cores: number;
+  readonly workerUrl: URL;
+  readonly version: string;
+  readonly log: DaemonLog;
+}
+
+/** Why the daemon cannot start: one line each. */
+export class StartError extends Error {
+  readonly reasons: readonly string[];
+
+  constructor(message: string, reasons: readonly string[]) {
+    super(message);
+    this.reasons = reasons;
+  }
+}
+
+/** `host:port` texts, as one writes them into a URL. */
+export interface Listening {
+  readonly listeners: Readonly<Record<string, string>>;
+  readonly admin: string;
+}
+
+export class Daemon {
+  readonly #options: DaemonOptions;
+  readonly #memory: SharedMemory;
+  readonly #slots: SlotBook;
+  readonly #supervisor: Supervisor;
+  readonly #prober: Prober;
+  readonly #reloader: Reloader;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #inForce: Configuration;
+  #admin: AdminServer | null = null;
+
+  /** Rejects with a `StartError`; then nothing is left running. */
+  static async start(options: DaemonOptions): Promise<Daemon> {
+    const daemon = new Daemon(options, await loadFirst(options));
+    await daemon.#start();
+    return daemon;
+  }
+
+  private constructor(options: DaemonOptions, first: RunningConfig) {
+    const {log, workerUrl} = options;
+    const {threads, caps} = first.snapshot.node;
+    this.#options = options;
+    this.#memory = createSharedMemory(threads, caps.connectionsMax);
+    this.#slots = new SlotBook(threads);
+    this.#inForce = this.#slots.assign(first.snapshot);
+    this.#prober = new Prober({threads, log, random: Math.random});
+    this.#reloader = new Reloader({...options, apply: next => this.#apply(next)}, first);
+    this.#supervisor = new Supervisor({
+      workerUrl, threads, log, memory: this.#memory, clock: () => performance.now(),
+      forgetThread: thread => {
+        this.#slots.forgetThread(thread);
+        forgetConnectionsOfThread(this.#memory, threads, thread);
+      },
+    });
+  }
+
+  get listening(): Listening {
+    const ports = this.#supervisor.listening;
+    const {listeners, admin} = this.#inForce.snapshot.node;
+    return {
+      listeners: Object.fromEntries(listeners.map(({name, address, port}) => [name, formatAddress(address, ports[name] ?? port)])),
+      admin: formatAddress(admin.address, this.#admin?.address.port ?? admin.port),
+    };
+  }
+
+  reload(): Promise<ReloadOutcome> {
+    return this.#reloader.reload();
+  }
+
+  reopenLogs(): void {
+    this.#supervisor.broadcast({type: 'reopenLogs'});
+  }
+
+  /** Stops accepting, waits for requests, ends everything. Metrics and health are served until the last request is done. */
+  async drain(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#prober.stop();
+    await this.#supervisor.drain(this.#inForce.snapshot.node.timeouts.drainMs);
+    await this.#admin?.close();
+  }
+
+  async #start(): Promise<void> {
+    const {log} = this.#options;
+    const {node} = this.#inForce.snapshot;
+    log.level = node.log.level;
+    // The admin listener first: while threads start, /readyz says so.
+    this.#admin = await this.#listenAdmin();
+    const outcome = await this.#supervisor.start(this.#inForce);
+    if (!outcome.ok) {
+      await this.#admin.close();
+      throw new StartError('the proxy threads could not start', [outcome.error]);
+    }
+    this.#prober.update(this.#inForce);
+    this.#timers.push(
+      setInterval(() => this.#supervisor.rotateTicketKeys(), TICKET_KEYS_MS),
+      setInterval(() => this.#slots.sweep(this.#inForce, performance.now()), SWEEP_EVERY_MS),
+    );
+  }
+
+  async #listenAdmin(): Promise<AdminServer> {
+    const exposition = createExposition({
+      version: this.#options.version,
+      threads: this.#inForce.snapshot.node.threads,
+      nodeCounters: this.#memory.nodeCounters,
+      clock: () => performance.now(),
+      revision: () => this.#inForce.snapshot.revision,
+      customers: () => this.#inForce.assignments.values(),
+      reload: () => this.#reloader.report,
+      threadReports: () => this.#supervisor.reportThreads(),
+      isReady: () => this.#supervisor.describeUnreadiness() === null,
+    });
+    const sources = {
+      metrics: () => exposition.metrics(),
+      metricsType: exposition.contentType,
+      unreadiness: () => this.#supervisor.describeUnreadiness(),
+      onError: (error: unknown) => this.#options.log.error({err: error}, 'the admin listener failed'),
+    };
+    return AdminServer.listen(this.#inForce.snapshot.node.admin, sources).catch((error: unknown) => {
+      throw new StartError('the admin listener could not start', [error instanceof Error ? error.message : String(error)]);
+    });
+  }
+
+  async #apply(next: Snapshot): Promise<ConfigureOutcome> {
+    const configuration = this.#slots.assign(next);
+    const outcome = await this.#supervisor.configure(configuration);
+    if (!outcome.ok) return outcome;
+    this.#inForce = configuration;
+    this.#prober.update(configuration);
+    const {log, caps} = next.node;
+    this.#options.log.level = log.level;
+    if (caps.connectionsMax > this.#memory.connectionsMax) {
+      this.#options.log.warn({connections: caps.connectionsMax, until: this.#memory.connectionsMax}, 'caps.connections is higher than this process can count: it takes full effect with the next restart');
+    }
+    return outcome;
+  }
+}
+
+async function loadFirst({configFile, source, cores, log}: DaemonOptions): Promise<RunningConfig> {
+  const loaded = await loadConfig(configFile, source, {cores, nowMs: Date.now()});
+  for (const warning of loaded.warnings) log.warn(formatProblem(warning));
+  const {running, refusal} = mergeWithLastGood(loaded, null);
+  if (running === null) throw new StartError('the configuration is refused', refusal.map(formatProblem));
+  return running;
+}
+
+function formatAddress(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
