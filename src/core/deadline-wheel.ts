@@ -68,7 +68,7 @@ export class DeadlineWheel {
   advance(nowMs: number): void {
     const tick = Math.floor(nowMs / this.#tickMs);
     const first = Math.max(this.#tick + 1, tick - SLOTS + 1);
-    this.#tick = Math.max(this.#tick, tick);
+    this.#tick = tick;
     for (let passed = first; passed <= tick; passed++) this.#sortSlot(passed % SLOTS, nowMs);
     for (let entry = this.#lists[DUE]; entry; entry = this.#lists[DUE]) this.#fire(entry, nowMs);
   }
@@ -97,10 +97,10 @@ export class DeadlineWheel {
     entry.onDeadline(nowMs);
   }
 
-  /** A deadline beyond the wheel's span is parked in the last slot before the current one and placed anew when that comes up. */
+  /** A deadline beyond the wheel's span is parked for a whole turn and then placed anew. */
   #place(entry: Deadlined): void {
     const dueTick = Math.ceil(entry.wheelDeadlineMs / this.#tickMs);
-    entry.wheelTick = Math.min(Math.max(dueTick, this.#tick + 1), this.#tick + SLOTS - 1);
+    entry.wheelTick = Math.min(Math.max(dueTick, this.#tick + 1), this.#tick + SLOTS);
     this.#link(entry, entry.wheelTick % SLOTS);
   }
 

@@ -26,7 +26,7 @@ export function acquireLock(cells: Int32Array, cell: number): number {
     }
     if (isFree || naps >= PATIENCE_MS / NAP_MS) {
       // Free becomes held, and held becomes held by another.
-      const mine = (stamp + (isFree ? 1 : 2)) | 0;
+      const mine = stamp + (isFree ? 1 : 2);
       if (Atomics.compareExchange(cells, cell, stamp, mine) === stamp) return mine;
     } else if (++spins > SPINS) {
       Atomics.wait(cells, cell, stamp, NAP_MS);
@@ -37,5 +37,5 @@ export function acquireLock(cells: Int32Array, cell: number): number {
 
 /** Changes nothing where the lock was taken over: it belongs to somebody else then. */
 export function releaseLock(cells: Int32Array, cell: number, stamp: number): void {
-  Atomics.compareExchange(cells, cell, stamp, (stamp + 1) | 0);
+  Atomics.compareExchange(cells, cell, stamp, stamp + 1);
 }
