@@ -2,8 +2,6 @@
 import type {BalanceAlgorithm} from '#src/config/snapshot.ts';
 import {Eligibility, type Endpoint} from '#src/balance/eligibility.ts';
 
-export type {Endpoint} from '#src/balance/eligibility.ts';
-
 export interface Picker {
   /**
    * Index of the endpoint for a request, or -1 where none is eligible. `hash` is what `consistent_hash` looks at (an unsigned or signed
