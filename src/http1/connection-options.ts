@@ -1,7 +1,7 @@
 /** The Connection field (RFC 9110 §7.6.1): what the peer wants of this hop, and which fields end here. */
 import {FIELD, NAMED_BY_CONNECTION, fieldNumber} from '#src/http1/field-names.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
-import {isToken} from '#src/http1/characters.ts';
+import {SPACE, TAB, isToken} from '#src/http1/characters.ts';
 
 /**
  * Fields that a Connection field must never remove. Naming one of them asks the proxy to strip what the application relies on:
@@ -11,6 +11,7 @@ const PROTECTED: ReadonlySet<number> = new Set([
   FIELD.host, FIELD['content-length'], FIELD.authorization, FIELD.cookie, FIELD.forwarded, FIELD['x-forwarded-for'],
   FIELD['x-forwarded-proto'], FIELD['x-forwarded-host'], FIELD['x-forwarded-port'], FIELD['x-real-ip'], FIELD['x-request-id'],
   FIELD['strict-transport-security'], FIELD['x-content-type-options'], FIELD['x-frame-options'], FIELD['referrer-policy'],
+  FIELD.date,
 ]);
 
 /** Hop-by-hop fields that are decided by a rule of their own: a mark must not hide them from it. */
@@ -27,21 +28,37 @@ export interface ConnectionOptions {
  * names a protected field.
  */
 export function readConnectionOptions(value: string, block: FieldBlock, options: ConnectionOptions): boolean {
+  let named: Set<string> | null = null;
   for (const part of value.split(',')) {
-    const option = part.trim().toLowerCase();
+    const option = trimBlanks(part).toLowerCase();
     if (option === '') continue;
     if (option === 'close') options.close = true;
     else if (option === 'keep-alive') options.keepAlive = true;
     else if (option === 'upgrade') options.upgrade = true;
     else if (!isToken(option) || PROTECTED.has(fieldNumber(option)) || option.startsWith('x-forwarded-')) return false;
-    else markNamed(block, option);
+    else (named ??= new Set()).add(option);
   }
+  if (named !== null) markNamed(block, named);
   return true;
 }
 
-function markNamed(block: FieldBlock, option: string): void {
+/** One pass for all options of a value: thousands of them fit into a head, and a pass for each would be worth attacking. */
+function markNamed(block: FieldBlock, named: ReadonlySet<string>): void {
   const {numbers, count} = block;
   for (let i = 0; i < count; i++) {
-    if (!OWN_RULE.has(numbers[i] as number) && block.name(i).toLowerCase() === option) numbers[i] = NAMED_BY_CONNECTION;
+    if (!OWN_RULE.has(numbers[i] as number) && named.has(block.name(i).toLowerCase())) numbers[i] = NAMED_BY_CONNECTION;
   }
+}
+
+/** Without the white space of HTTP (RFC 9110 §5.6.3). `trim` would take a no-break space too, which is a letter to other parsers. */
+function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === SPACE || code === TAB;
 }

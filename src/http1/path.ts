@@ -9,8 +9,13 @@ const NEEDS_WORK = /%|\/\/|\/\.|[\\;#]/;
 const FRAGMENT = /#/;
 const ESCAPE = /%([0-9A-Fa-f]{2})?/g;
 const UNRESERVED = /[A-Za-z0-9\-._~]/;
-/** `..;x` and `.;x`: a servlet container strips the parameter and then resolves the dots. */
-const DOTS_WITH_PARAMETER = /^\.{1,2}(?:;|%3[Bb])/;
+/**
+ * Dots that become a segment of their own in other servers: a servlet container strips the parameter of `..;x` and then resolves the
+ * dots, and where an encoded slash is allowed the server behind may decode it first. Tried on segments that are not just dots.
+ */
+const HIDDEN_DOTS = /(?:^|%2F)\.{1,2}(?:;|%3B|%2F|$)/;
+/** ASCII in more bytes than it needs: never valid (RFC 3629 §3), but careless decoders make `.` of `%C0%AE`. */
+const OVERLONG = /%C[01]%[89AB]|%E0%[89]|%F0%8/;
 
 /**
  * @param target path and query in origin form, visible ASCII only
@@ -44,7 +49,7 @@ function normalisePath(path: string, encodedSlashAllowed: boolean): string | nul
     const character = String.fromCharCode(byte);
     return UNRESERVED.test(character) ? character : escape.toUpperCase();
   });
-  return isAmbiguous ? null : resolveSegments(decoded);
+  return isAmbiguous || OVERLONG.test(decoded) ? null : resolveSegments(decoded);
 }
 
 /** Removes empty and dot segments (RFC 3986 §5.2.4). Null where they lead above the root. */
@@ -54,12 +59,12 @@ function resolveSegments(path: string): string | null {
   for (let i = 1; i < segments.length; i++) {
     const segment = segments[i] ?? '';
     const isLast = i === segments.length - 1;
-    if (DOTS_WITH_PARAMETER.test(segment)) return null;
     if (segment === '..' && kept.pop() === undefined) return null;
     if (segment === '.' || segment === '..' || segment === '') {
       if (isLast) kept.push('');
       continue;
     }
+    if (HIDDEN_DOTS.test(segment)) return null;
     kept.push(segment);
   }
   return `/${kept.join('/')}`;

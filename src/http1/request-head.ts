@@ -5,7 +5,7 @@ import {CR, LF, SPACE, TOKEN_CLASS, VISIBLE_CLASS} from '#src/http1/characters.t
 import {readConnectionOptions, type ConnectionOptions} from '#src/http1/connection-options.ts';
 import {FieldBlock, INCOMPLETE, INVALID, type FieldBlockLimits} from '#src/http1/field-block.ts';
 import {FIELD} from '#src/http1/field-names.ts';
-import {BODY_INVALID, LENGTH_ABSENT, frameBody, parseContentLength, parseTransferEncoding, type TransferEncoding} from '#src/http1/framing.ts';
+import {BODY_INVALID, LENGTH_ABSENT, LENGTH_INVALID, frameBody, parseContentLength, parseTransferEncoding, type TransferEncoding} from '#src/http1/framing.ts';
 
 const HEAD_LIMITS: FieldBlockLimits = {
   bytesMax: LIMITS.requestHeadBytesMax,
@@ -124,8 +124,8 @@ export class RequestHead implements ConnectionOptions {
           break;
         case FIELD['content-length']: {
           const length = parseContentLength(fields.value(i));
-          this.contentLength = this.contentLength === LENGTH_ABSENT || this.contentLength === length ? length : -2;
-          if (this.contentLength < 0) return 'framing_invalid';
+          this.contentLength = this.contentLength === LENGTH_ABSENT || this.contentLength === length ? length : LENGTH_INVALID;
+          if (this.contentLength === LENGTH_INVALID) return 'framing_invalid';
           break;
         }
         case FIELD['transfer-encoding']:

@@ -117,7 +117,7 @@ export class ResponseHead implements ConnectionOptions {
       }
     }
     this.bodyLength = frameBody(this, isBodiless(requestMethod, this.status));
-    return this.bodyLength === BODY_INVALID || this.contentLength === LENGTH_INVALID ? 'upstream_framing_invalid' : null;
+    return this.bodyLength === BODY_INVALID ? 'upstream_framing_invalid' : null;
   }
 
   #refuse(fault: FaultCode): typeof INVALID {
