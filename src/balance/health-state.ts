@@ -15,7 +15,7 @@ export const UNPROBED: HealthProgress = {state: 'pending', contradictions: 0};
  */
 export function recordProbe(progress: HealthProgress, healthy: boolean, rule: {readonly rise: number; readonly fall: number}): HealthProgress {
   if (healthy && progress.state === 'pending') return {state: 'up', contradictions: 0};
-  if (healthy === (progress.state === 'up')) return progress.contradictions === 0 ? progress : {state: progress.state, contradictions: 0};
+  if (progress.state === (healthy ? 'up' : 'down')) return progress.contradictions === 0 ? progress : {state: progress.state, contradictions: 0};
   const contradictions = progress.contradictions + 1;
   if (contradictions < (healthy ? rule.rise : rule.fall)) return {state: progress.state, contradictions};
   return {state: healthy ? 'up' : 'down', contradictions: 0};

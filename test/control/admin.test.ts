@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import {once} from 'node:events';
+import http from 'node:http';
+import os from 'node:os';
+import {test, type TestContext} from 'node:test';
+import {AdminServer, type AdminSources} from '#src/control/admin.ts';
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: string;
+}
+
+async function listen(context: TestContext, sources: Partial<AdminSources> = {}): Promise<(path: string, options?: http.RequestOptions) => Promise<Answer>> {
+  const admin = await AdminServer.listen({address: '127.0.0.1', port: 0}, {
+    metrics: () => Promise.resolve('metric 1\n'), metricsType: 'text/plain; version=0.0.4', unreadiness: () => null, onError: () => undefined, ...sources,
+  });
+  context.after(() => admin.close());
+  return async (path, options) => {
+    const request = http.request({host: '127.0.0.1', port: admin.address.port, path, agent: false, ...options}).end();
+    const [response] = await once(request, 'response') as [http.IncomingMessage];
+    const chunks = await response.setEncoding('utf8').toArray() as string[];
+    return {status: response.statusCode, headers: response.headers, body: chunks.join('')};
+  };
+}
+
+test('metrics, health, readiness and an index', async context => {
+  const get = await listen(context);
+  const metrics = await get('/metrics');
+  assert.deepEqual([metrics.status, metrics.headers['content-type'], metrics.body], [200, 'text/plain; version=0.0.4', 'metric 1\n']);
+  assert.equal((await get('/healthz')).body, 'alive\n');
+  assert.equal((await get('/readyz')).body, 'ready\n');
+  assert.match((await get('/')).body, /\/metrics/);
+  assert.equal((await get('/elsewhere')).status, 404);
+});
+
+test('unreadiness is a 503 with its reason', async context => {
+  const get = await listen(context, {unreadiness: () => '1 of 2 threads serve'});
+  const {status, body} = await get('/readyz');
+  assert.deepEqual([status, body], [503, '1 of 2 threads serve\n']);
+  assert.equal((await get('/healthz')).status, 200);
+});
+
+test('HEAD has no body, other methods are refused', async context => {
+  const get = await listen(context);
+  const head = await get('/metrics', {method: 'HEAD'});
+  assert.deepEqual([head.status, head.headers['content-length'], head.body], [200, '9', '']);
+  const post = await get('/metrics', {method: 'POST'});
+  assert.deepEqual([post.status, post.headers.allow], [405, 'GET, HEAD']);
+});
+
+for (const host of ['127.0.0.1', '10.1.2.3:9180', '[::1]:9180', 'localhost', 'localhost:9180', os.hostname()]) {
+  test(`the host ${host} is ours`, async context => {
+    const get = await listen(context);
+    assert.equal((await get('/metrics', {headers: {host}})).status, 200);
+  });
+}
+
+for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', 'a b', '[::1']) {
+  test(`the host '${host}' is refused: a browser was lured here`, async context => {
+    const get = await listen(context);
+    assert.equal((await get('/metrics', {headers: {host}})).status, 421);
+  });
+}
+
+test('a scrape that fails is answered, and told', async context => {
+  const errors: unknown[] = [];
+  const get = await listen(context, {metrics: () => Promise.reject(new Error('no numbers')), onError: error => void errors.push(error)});
+  const {status, body} = await get('/metrics');
+  assert.equal(status, 500);
+  assert.doesNotMatch(body, /numbers/);
+  assert.equal(errors.length, 1);
+});
+
+test('an address that is taken is an error', async context => {
+  const server = http.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  context.after(() => server.close());
+  const {port} = server.address() as {port: number};
+  const sources = {metrics: () => Promise.resolve(''), metricsType: '', unreadiness: () => null, onError: () => undefined};
+  await assert.rejects(AdminServer.listen({address: '127.0.0.1', port}, sources), /EADDRINUSE/);
+});
