@@ -1,7 +1,7 @@
 /** `npm run bench`: Torwart beside its peers. See bench/README.md for the method. */
 import {fileURLToPath} from 'node:url';
 import {OPTIONS_HELP, parseOptions, type Options} from './harness/options.ts';
-import type {Results} from './harness/results.ts';
+import {hasFailure, type Results} from './harness/results.ts';
 import {saveResults} from './harness/save.ts';
 import {exitOnSignals, runSession} from './harness/session.ts';
 import {openWorkplace} from './harness/workplace.ts';
@@ -44,7 +44,6 @@ async function run(options: Options): Promise<Results> {
   }
 }
 
-/** 1 where a contestant failed: a table with holes must not look like a success. */
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
   if (options.rest.length > 0) throw new Error(`${options.rest.join(' ')}: no such argument`);
@@ -55,7 +54,7 @@ async function main(): Promise<number> {
   const results = await run(options);
   if (options.json) console.log(JSON.stringify(results, null, 1));
   if (options.save) for (const file of saveResults(results, RESULTS)) console.error(`wrote ${file}`);
-  return results.scenarios.some(({contestants}) => contestants.some(({failure}) => failure !== null)) ? 1 : 0;
+  return hasFailure(results) ? 1 : 0;
 }
 
 try {

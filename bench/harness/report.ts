@@ -52,16 +52,16 @@ export function tableOf(scenario: ScenarioResult): Row[] {
   return [head, ...scenario.contestants.map(contestant => rowOf(contestant, subject, scenario))];
 }
 
-/** The ratios of the columns after the first: "p99: 1.10 (1.02 to 1.17) × nginx, …". */
+/** The ratios of the columns after the first: "p99, torwart ÷ peer: nginx 1.10 (1.02 to 1.17), …". */
 export function otherRatios(scenario: ScenarioResult): string[] {
   const [subject, ...peers] = scenario.contestants;
   if (subject === undefined) return [];
   const describe = (column: Column): string[] => {
     const parts = peers.flatMap(peer => {
       const ratio = ratioOfColumn(subject, peer, column);
-      return ratio === null ? [] : [`${formatRatio(ratio)} × ${peer.name}`];
+      return ratio === null ? [] : [`${peer.name} ${formatRatio(ratio)}`];
     });
-    return parts.length === 0 ? [] : [`${column.label}: ${parts.join(', ')}`];
+    return parts.length === 0 ? [] : [`${column.label}, ${subject.name} ÷ peer: ${parts.join(', ')}`];
   };
   return scenario.columns.slice(1).flatMap(describe);
 }

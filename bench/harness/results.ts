@@ -49,3 +49,8 @@ export function ratioOfColumn(subject: ContestantResult, peer: ContestantResult,
   if (column.better === undefined || peer === subject) return null;
   return pairedRatio(valuesOf(subject, column.key), valuesOf(peer, column.key), column.better);
 }
+
+/** A table with holes must not look like a success. */
+export function hasFailure(results: Results): boolean {
+  return results.scenarios.some(({contestants}) => contestants.some(({failure}) => failure !== null));
+}

@@ -1,5 +1,5 @@
 /** What every part of a run shares: settings, the processes, a directory, the backend. Made by `openWorkplace`, ended by `close`. */
-import {mkdirSync, mkdtempSync, rmSync} from 'node:fs';
+import {chmodSync, mkdirSync, mkdtempSync, rmSync} from 'node:fs';
 import os from 'node:os';
 import {join} from 'node:path';
 import {startBackend, type Backend} from '../peers/backend.ts';
@@ -49,6 +49,8 @@ const CONNECTIONS_MAX = 20_000;
 export async function openWorkplace(settings: Settings): Promise<Workplace> {
   const children = new Children();
   const root = mkdtempSync(join(os.tmpdir(), 'torwart-bench-'));
+  // Workers of servers that were started by root give their rights up, and still have to reach their files.
+  chmodSync(root, 0o711);
   const discard = (): void => {
     children.killAll();
     rmSync(root, {recursive: true, force: true});

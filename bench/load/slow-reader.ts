@@ -13,7 +13,8 @@ export async function readSlowly(port: number, path: string, seconds: number, lo
     socket.once('end', () => reject(new Error('the response ended early')));
   });
   const read = async (): Promise<number> => {
-    socket.pause();
+    // With a listener of its own the socket fills its buffer and then waits to be read.
+    socket.on('readable', () => {});
     socket.write(`GET ${path} HTTP/1.1\r\nhost: ${hostName(0)}\r\n\r\n`);
     let bytes = 0;
     for (const started = performance.now(); performance.now() - started < seconds * 1_000;) {

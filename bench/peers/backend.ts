@@ -43,7 +43,7 @@ export async function startBackend(base: Base): Promise<Backend> {
   }
   const template = readFileSync(new URL('./backend.conf', import.meta.url), 'utf8');
   writeFileSync(join(directory, 'backend.conf'), fillTemplate(template, {
-    directory, descriptors: base.descriptors, connections: base.connections, json: JSON_BODY,
+    directory, port, descriptors: base.descriptors, connections: base.connections, json: JSON_BODY,
     listens: addresses.map(address => `listen ${address}:${port} backlog=4096;`).join(' '),
   }));
   const child = await base.children.start('backend', 'nginx', ['-p', directory, '-c', join(directory, 'backend.conf'), '-g', 'daemon off;'], options);

@@ -6,7 +6,11 @@ import type {Workplace} from '../harness/workplace.ts';
 import {launchPeer, readVersion, type Launch, type Peer, type Place} from './peer.ts';
 
 const MAIN = readFileSync(new URL('./nginx.conf', import.meta.url), 'utf8');
+const TLS = readFileSync(new URL('./nginx-tls.conf', import.meta.url), 'utf8');
 const CUSTOMER = readFileSync(new URL('./nginx-customer.conf', import.meta.url), 'utf8');
+
+/** nginx reserves the memory of every upstream's idle connections at its start: thousands of customers get fewer each. */
+const MANY_CUSTOMERS = 100, KEEP_ALIVE = 256, KEEP_ALIVE_OF_MANY = 16;
 
 function listens(place: Place, sites: Sites, options: string): string {
   const cleartext = `listen 127.0.0.1:${place.httpPort}${options};`;
@@ -16,6 +20,7 @@ function listens(place: Place, sites: Sites, options: string): string {
 function writeCustomers(work: Workplace, place: Place, sites: Sites): void {
   const blocks = customersOf(sites).map(({name, hosts, address}) => fillTemplate(CUSTOMER, {
     customer: name, hosts: hosts.join(' '), server: `${address}:${work.backend.port}`, listens: listens(place, sites, ''),
+    keepAlive: sites.customers > MANY_CUSTOMERS ? KEEP_ALIVE_OF_MANY : KEEP_ALIVE,
   }));
   writeFileSync(join(place.directory, 'customers.conf'), blocks.join(''));
 }
@@ -24,7 +29,8 @@ function prepare(work: Workplace, place: Place, sites: Sites): Launch {
   const {directory} = place, {certFile, keyFile} = work.certificate;
   const accessLog = join(directory, 'access.log'), configFile = join(directory, 'nginx.conf');
   writeFileSync(configFile, fillTemplate(MAIN, {
-    directory, accessLog, certificate: certFile, key: keyFile, descriptors: work.descriptors, connections: work.connections,
+    directory, accessLog, descriptors: work.descriptors, connections: work.connections,
+    tls: sites.tls ? fillTemplate(TLS, {certificate: certFile, key: keyFile}) : '',
     defaultListens: listens(place, sites, ' default_server backlog=4096'),
   }));
   writeCustomers(work, place, sites);

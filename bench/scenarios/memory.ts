@@ -25,7 +25,7 @@ async function readSettledMemory(proxy: Proxy): Promise<number> {
 /** Connections are opened and closed once before, so that what stays allocated for good is not counted. */
 function idleScenario(name: string, title: string, secure: boolean): Scenario {
   return {
-    name, group: 'idle', title, proxies: 'fresh',
+    name, group: 'idle-connections', title, proxies: 'fresh',
     columns: [{key: 'perConnection', label: 'memory / connection', unit: 'bytes', better: 'lower'}, {key: 'before', label: 'memory before', unit: 'bytes'}],
     sitesFor: () => sitesOfHosts(1),
     accepts: () => true,
