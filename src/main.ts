@@ -1,4 +1,9 @@
 import {runProgram} from '#src/cli/program.ts';
 
 // Explicitly, so that nothing that is still open can keep a finished command alive.
-process.exit(await runProgram(process.argv.slice(2)));
+try {
+  process.exit(await runProgram(process.argv.slice(2)));
+} catch (error) {
+  process.stderr.write(`torwart: ${error instanceof Error ? error.stack : String(error)}\n`);
+  process.exit(1);
+}

@@ -1,11 +1,8 @@
 /** The command line: argv in, exit code out. */
 import {Command, CommanderError} from 'commander';
-import {runCheck} from '#src/cli/check.ts';
-import {runDemo} from '#src/cli/demo.ts';
-import {runDaemon} from '#src/cli/run.ts';
 import {VERSION} from '#src/cli/version.ts';
 
-export const EXIT_USAGE = 2;
+const EXIT_USAGE = 2;
 
 export async function runProgram(args: readonly string[]): Promise<number> {
   const {promise: exitCode, resolve} = Promise.withResolvers<number>();
@@ -15,12 +12,22 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     .helpCommand(false)
     .exitOverride();
   const configOption = ['-c, --config <file>', 'the node file, for example config/torwart.yaml'] as const;
+  // Each command loads only what it needs: a daemon in production has no certificate maker in its memory.
   program.command('run').description('serve; SIGHUP reloads, SIGUSR1 reopens the logs, SIGTERM and SIGINT drain')
-    .requiredOption(...configOption).action(async ({config}: {config: string}) => resolve(await runDaemon({configFile: config})));
+    .requiredOption(...configOption).action(async ({config}: {config: string}) => {
+      const {runDaemon} = await import('#src/cli/run.ts');
+      resolve(await runDaemon({configFile: config}));
+    });
   program.command('check').description('check the configuration: exit code 0, or 1 with every problem')
-    .requiredOption(...configOption).action(async ({config}: {config: string}) => resolve(await runCheck(config, process.stdout, process.stderr)));
+    .requiredOption(...configOption).action(async ({config}: {config: string}) => {
+      const {runCheck} = await import('#src/cli/check.ts');
+      resolve(await runCheck(config, process.stdout, process.stderr));
+    });
   program.command('demo').description('serve two demo customers on loopback, with certificates made for the purpose')
-    .action(async () => resolve(await runDemo()));
+    .action(async () => {
+      const {runDemo} = await import('#src/cli/demo.ts');
+      resolve(await runDemo());
+    });
   try {
     await program.parseAsync(args, {from: 'user'});
   } catch (error) {

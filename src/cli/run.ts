@@ -6,6 +6,8 @@ import {Daemon, StartError, type Listening} from '#src/control/daemon.ts';
 import {fileSource} from '#src/control/file-source.ts';
 import {createDaemonLog, type DaemonLog} from '#src/observe/daemon-log.ts';
 
+const WORKER_URL = new URL('../worker.ts', import.meta.url);
+
 export interface RunOptions {
   readonly configFile: string;
   readonly onServing?: (listening: Listening) => void;
@@ -15,16 +17,16 @@ export interface RunOptions {
 export async function runDaemon({configFile, onServing}: RunOptions): Promise<number> {
   const log = createDaemonLog();
   const starting = Promise.withResolvers<Daemon>();
-  // What a signal wants from a daemon that could not start is no longer of interest.
-  starting.promise.catch(() => undefined);
   const ended = handleProcessEvents(log, starting.promise);
+  let daemon: Daemon;
   try {
-    starting.resolve(await Daemon.start({configFile: path.resolve(configFile), source: fileSource, cores: availableParallelism(), workerUrl: new URL('../worker.ts', import.meta.url), version: VERSION, log}));
+    daemon = await Daemon.start({
+      configFile: path.resolve(configFile), source: fileSource, cores: availableParallelism(), workerUrl: WORKER_URL, version: VERSION, log,
+    });
   } catch (error) {
-    starting.reject(error);
     return reportFailedStart(error, log);
   }
-  const daemon = await starting.promise;
+  starting.resolve(daemon);
   log.info({...daemon.listening, version: VERSION, node: process.version}, 'serving');
   onServing?.(daemon.listening);
   const exitCode = await ended;
@@ -61,7 +63,10 @@ function handleProcessEvents(log: DaemonLog, starting: Promise<Daemon>): Promise
 }
 
 function reportFailedStart(error: unknown, log: DaemonLog): number {
-  if (!(error instanceof StartError)) throw error;
+  if (!(error instanceof StartError)) {
+    log.fatal({err: error}, 'cannot start: unexpected error');
+    return 1;
+  }
   for (const reason of error.reasons) log.error(reason);
   log.fatal(`cannot start: ${error.message}`);
   return 1;
