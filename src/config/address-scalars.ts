@@ -57,10 +57,10 @@ export const serverAddress = scalar({
   }),
 });
 
-function cidrRemedy(value: unknown): string {
+function cidrRemedy(value: unknown, example = '203.0.113.0/24, 203.0.113.7 or "2001:db8::/32"'): string {
   const match = typeof value === 'string' ? /^(.+)\/(\d{1,3})$/.exec(value) : null;
   if (match !== null && parseIp(match[1] ?? '') !== null) return 'clear the bits behind the prefix length, or correct the length';
-  return 'write for example 203.0.113.0/24, 203.0.113.7 or "2001:db8::/32"';
+  return `write for example ${example}`;
 }
 
 const cidrJson = {type: 'string', pattern: '^[0-9a-fA-F:.]+(/\\d{1,3})?$'};
@@ -69,7 +69,7 @@ const cidrJson = {type: 'string', pattern: '^[0-9a-fA-F:.]+(/\\d{1,3})?$'};
 export const network = scalar({
   type: 'network',
   allowed: 'a network in CIDR notation without host bits, or a single IP address',
-  remedy: cidrRemedy,
+  remedy: (value) => cidrRemedy(value),
   json: cidrJson,
   read: readText((text) => formatted(parseCidr(text))),
 });
@@ -78,7 +78,7 @@ export const network = scalar({
 export const trustedNetwork = scalar({
   type: 'network',
   allowed: 'a network in CIDR notation without host bits that is not the whole internet, or a single IP address',
-  remedy: cidrRemedy,
+  remedy: (value) => (typeof value === 'string' && parseCidr(value) !== null ? 'name the proxies that stand in front of this node' : cidrRemedy(value)),
   json: cidrJson,
   read: readText((text) => {
     const cidr = parseCidr(text);
@@ -92,7 +92,7 @@ export const internalNetwork = scalar({
   allowed: 'a network inside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, fc00::/7, 127.0.0.0/8 or ::1, without host bits',
   remedy: (value) => (typeof value === 'string' && parseCidr(value) !== null
     ? "use the customer's internal network: public and link-local addresses are never connected to"
-    : cidrRemedy(value)),
+    : cidrRemedy(value, '10.20.1.0/24 or "fd00:20:1::/64"')),
   json: cidrJson,
   read: readText((text) => {
     const cidr = parseCidr(text);

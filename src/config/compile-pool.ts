@@ -6,6 +6,8 @@ import type {PoolInput} from '#src/config/customer-schema.ts';
 import type {Report} from '#src/config/report.ts';
 import type {HashKeySnapshot, HealthSnapshot, PoolSnapshot} from '#src/config/snapshot.ts';
 
+const PROBE_TIMEOUT_MS = 2_000;
+
 export interface PoolContext {
   readonly networks: readonly Cidr[];
   /** Host field of probes that name none. */
@@ -60,9 +62,10 @@ function compileHealth(pool: string, {health}: PoolInput, {report, probeHost}: P
     if (isHttp || health[key] === undefined) continue;
     report.problem(['pools', pool, 'health', key], {found: `${key} with type: tcp`, allowed: `${key} with type: http`, remedy: 'remove the key: a TCP probe only connects'}, 'key');
   }
-  if (health.timeout > health.interval) {
-    report.problem(['pools', pool, 'health'], {
-      found: `a timeout of ${health.timeout}ms with an interval of ${health.interval}ms`, allowed: 'a timeout that is not above the interval', remedy: 'lower the timeout, or raise the interval',
+  const timeoutMs = health.timeout ?? Math.min(PROBE_TIMEOUT_MS, health.interval);
+  if (timeoutMs > health.interval) {
+    report.problem(['pools', pool, 'health', 'timeout'], {
+      found: `a timeout of ${timeoutMs}ms with an interval of ${health.interval}ms`, allowed: 'a timeout that is not above the interval', remedy: 'lower the timeout, or raise the interval',
     });
   }
   return {
@@ -71,7 +74,7 @@ function compileHealth(pool: string, {health}: PoolInput, {report, probeHost}: P
     host: isHttp ? health.host ?? probeHost : '',
     expect: isHttp ? health.expect ?? [[200, 399]] : [],
     intervalMs: health.interval,
-    timeoutMs: health.timeout,
+    timeoutMs,
     rise: health.rise,
     fall: health.fall,
   };

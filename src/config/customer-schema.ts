@@ -33,7 +33,7 @@ const healthSection = section({
   host: probeHost.optional().describe('Host field of the probe. Default: the first host without wildcard that is routed to the pool, else `localhost`. Only with `http`.'),
   expect: statusRanges.optional().describe('Statuses of a healthy server. Default: `200-399`. Only with `http`.'),
   interval: duration(100).prefault('5s').describe('From probe to probe; it varies by a tenth.'),
-  timeout: duration(10).prefault('2s').describe('For the whole probe; not above the interval.'),
+  timeout: duration(10).optional().describe('For the whole probe; not above the interval. Default: `2s`, or the interval where that is shorter.'),
   rise: integer(1, 100).prefault(2).describe('Successes in a row that bring a server back.'),
   fall: integer(1, 100).prefault(3).describe('Failures in a row that take a server out.'),
 });

@@ -4,8 +4,8 @@
  * Only the text is kept: positions are found by parsing it once more when the first problem asks for one. A host with ten thousand
  * customers would otherwise hold ten thousand syntax trees for the sake of errors that nearly never happen.
  */
-import {type Document, isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError} from 'yaml';
-import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
+import {type Document, isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument, visit, type YAMLError} from 'yaml';
+import type {Complaint, ConfigPath} from '#src/config/problem.ts';
 
 export const CONFIG_FILE_BYTES_MAX = 1024 * 1024;
 
@@ -14,7 +14,7 @@ const ALIASES_MAX = 100;
 /** Broken syntax breaks what follows: the first errors are the ones that help. */
 const SYNTAX_ERRORS_MAX = 5;
 
-const PARSE_OPTIONS = {version: '1.2', schema: 'core', strict: true, uniqueKeys: true, prettyErrors: false} as const;
+const PARSE_OPTIONS = {version: '1.2', schema: 'core', strict: true, uniqueKeys: true, prettyErrors: false, logLevel: 'error'} as const;
 
 export interface Place {
   readonly line: number;
@@ -38,22 +38,51 @@ export function parseConfigDocument(file: string, text: string): ConfigDocument 
   const document = parseDocument(text, PARSE_OPTIONS);
   const errors: YAMLError[] = [...document.errors, ...document.warnings];
   const syntaxProblems = errors.slice(0, SYNTAX_ERRORS_MAX).map((error) => describeSyntaxError(error, text));
-  return {file, locate, ...toValue(document, syntaxProblems)};
+  const value = toValue(document);
+  if (value instanceof Error && syntaxProblems.length === 0) syntaxProblems.push(describeAliases(document, text, value));
+  const prototypeKey = findPrototypeKey(value, [], new Set());
+  if (prototypeKey !== null) syntaxProblems.push({...locate(prototypeKey, 'key'), ...PROTOTYPE_KEY});
+  return {file, locate, value: value instanceof Error ? null : value, syntaxProblems};
 }
 
 /** The value as far as it can be read: a file with a slip still tells which customer it is about. */
-function toValue(document: Document, syntaxProblems: readonly SyntaxProblem[]): Pick<ConfigDocument, 'value' | 'syntaxProblems'> {
+function toValue(document: Document): unknown {
   try {
-    return {value: document.toJS({maxAliasCount: ALIASES_MAX}) as unknown, syntaxProblems};
+    return document.toJS({maxAliasCount: ALIASES_MAX});
   } catch (error) {
-    const complaint: SyntaxProblem = {
-      line: 1, column: 1,
-      found: quote(error instanceof Error ? error.message : String(error)),
-      allowed: `a plain document with at most ${ALIASES_MAX} references to anchors that it defines`,
-      remedy: 'write the values out instead of referring to them',
-    };
-    return {value: null, syntaxProblems: syntaxProblems.length > 0 ? syntaxProblems : [complaint]};
+    return error instanceof Error ? error : new Error('unknown');
   }
+}
+
+function describeAliases(document: Document, text: string, error: Error): SyntaxProblem {
+  let offset = 0;
+  visit(document, {
+    Alias: (_key, alias) => {
+      if (alias.resolve(document) !== undefined) return undefined;
+      offset = alias.range?.[0] ?? 0;
+      return visit.BREAK;
+    },
+  });
+  return {
+    ...placeOf(text, offset),
+    found: `references (\`*…\`) that cannot be followed (${error.message})`,
+    allowed: `at most ${ALIASES_MAX} references, to anchors (\`&…\`) that stand before them`,
+    remedy: 'write the values out in place of the references',
+  };
+}
+
+/** An object has this key without being given it: validators skip it in silence, and nothing may be skipped. */
+const PROTOTYPE_KEY: Complaint = {found: 'the key "__proto__"', allowed: 'keys with another name', remedy: 'remove it'};
+
+function findPrototypeKey(value: unknown, path: ConfigPath, seen: Set<object>): ConfigPath | null {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return null;
+  seen.add(value);
+  for (const [key, inner] of Object.entries(value)) {
+    const place = [...path, Array.isArray(value) ? Number(key) : key];
+    const found = key === '__proto__' ? place : findPrototypeKey(inner, place, seen);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 const SYNTAX_REMEDIES: Readonly<Record<string, string>> = {
@@ -61,7 +90,7 @@ const SYNTAX_REMEDIES: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: 'indent with spaces',
   MULTIPLE_DOCS: 'remove the line `---` and what follows, or make it a file of its own',
   MISSING_CHAR: 'add the missing character; values with `*`, `&`, `!`, `@`, `#`, `: `, `{` or `[` need quotes',
-  BAD_INDENT: 'line the keys of one mapping up with each other',
+  BAD_INDENT: 'close the bracket or brace, or indent the line like its neighbours',
   TAG_RESOLVE_FAILED: 'remove the tag (`!…`): plain values are enough here',
 };
 
@@ -69,7 +98,7 @@ function describeSyntaxError(error: YAMLError, text: string): SyntaxProblem {
   const {line, column} = placeOf(text, error.pos[0]);
   return {
     line, column,
-    found: `YAML that cannot be read (${error.message.replace(/\s+/g, ' ').trim()})`,
+    found: `YAML that cannot be read (${(error.message.split(';')[0] ?? '').replace(/\s+/g, ' ').trim()})`,
     allowed: 'one YAML 1.2 document in which every key of a mapping stands once',
     remedy: SYNTAX_REMEDIES[error.code] ?? 'correct the syntax here; values with special characters need quotes',
   };

@@ -61,7 +61,7 @@ function unknownKey(key: string, keys: string): Complaint {
 
 function nearestOf(word: string, candidates: readonly string[]): string | null {
   let nearest: string | null = null;
-  let distanceMin = 3;
+  let distanceMin = Math.max(2, Math.floor(word.length / 4)) + 1;
   for (const candidate of candidates) {
     const distance = Math.abs(candidate.length - word.length) < distanceMin ? editDistance(word, candidate) : distanceMin;
     if (distance >= distanceMin || distance >= candidate.length) continue;

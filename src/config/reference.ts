@@ -83,6 +83,7 @@ function typeOf(value: JsonSchema): string {
 
 function defaultOf(value: JsonSchema, isRequired: boolean): string {
   if (isRequired) return '**required**';
-  if (value.default === undefined || typeof value.default === 'object') return '–';
-  return value.default === '' ? 'empty' : `\`${String(value.default)}\``;
+  const byDefault = value.default;
+  if (byDefault === '') return 'empty';
+  return typeof byDefault === 'string' || typeof byDefault === 'number' || typeof byDefault === 'boolean' ? `\`${byDefault}\`` : '–';
 }

@@ -32,8 +32,8 @@ export const host = scalar({
 /** Host field of a probe: a name without wildcard. */
 export const probeHost = scalar({
   type: 'host',
-  allowed: 'a host name in lower-case ASCII without port',
-  remedy: hostRemedy,
+  allowed: 'a host name in lower-case ASCII without wildcard and port',
+  remedy: (value) => hostRemedy(typeof value === 'string' ? value.replace(/^\*\./, '') : value),
   json: {type: 'string'},
   read: readText((text) => (text.startsWith('*') ? null : readHost(text))),
 });

@@ -4,7 +4,7 @@
  */
 import {z} from 'zod';
 import {isFieldValue, isToken} from '#src/http1/characters.ts';
-import {parseDuration, parseRate, parseSize, type Rate} from '#src/config/units.ts';
+import {formatSize, parseDuration, parseRate, parseSize, type Rate} from '#src/config/units.ts';
 
 export interface ScalarSpec<T> {
   /** Name of the type in the reference. */
@@ -48,16 +48,16 @@ export function section<S extends z.core.$ZodLooseShape>(shape: S) {
   return z.strictObject(shape, {error: (issue) => (issue.code === 'unrecognized_keys' ? keys : undefined)});
 }
 
-const DAY_MS = 86_400_000;
+const DURATION_MS_MAX = 24 * 3_600_000;
 
-export function duration(minMs = 1, maxMs = DAY_MS) {
+export function duration(minMs = 1) {
   const inRange = (text: string): number | null => {
     const ms = parseDuration(text);
-    return ms !== null && ms >= minMs && ms <= maxMs ? ms : null;
+    return ms !== null && ms >= minMs && ms <= DURATION_MS_MAX ? ms : null;
   };
   return scalar({
     type: 'duration',
-    allowed: `a whole number with its unit (ms, s, m or h), from ${minMs}ms to ${maxMs / 1000}s`,
+    allowed: `a whole number with its unit (ms, s, m or h), from ${minMs}ms to 24h`,
     remedy: 'write for example 250ms, 5s, 10m or 1h',
     json: {type: 'string', pattern: '^(0|[1-9]\\d*)(ms|s|m|h)$'},
     read: readText(inRange),
@@ -69,7 +69,7 @@ const SIZE_BYTES_MAX = 1024 ** 4;
 export function size(maxBytes = SIZE_BYTES_MAX) {
   return scalar({
     type: 'size',
-    allowed: `a number of bytes up to ${maxBytes}, plain or with the unit KiB, MiB or GiB`,
+    allowed: `a number of bytes up to ${formatSize(maxBytes)}, plain or with the unit KiB, MiB or GiB`,
     remedy: 'write for example 65536, 64KiB or 10MiB',
     json: {anyOf: [{type: 'integer', minimum: 0, maximum: maxBytes}, {type: 'string', pattern: '^(0|[1-9]\\d*)(KiB|MiB|GiB)?$'}]},
     read: (value) => {

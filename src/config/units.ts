@@ -22,6 +22,12 @@ export function parseSize(text: string): number | null {
   return Number.isSafeInteger(bytes) ? bytes : null;
 }
 
+/** In the largest unit that keeps the number whole. */
+export function formatSize(bytes: number): string {
+  const unit = (['GiB', 'MiB', 'KiB'] as const).find((candidate) => bytes % BYTES[candidate] === 0);
+  return unit === undefined || bytes === 0 ? String(bytes) : `${bytes / BYTES[unit]}${unit}`;
+}
+
 export interface Rate {
   /** The number before the slash. */
   readonly count: number;

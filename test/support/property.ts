@@ -13,3 +13,12 @@ export function testProperty<Arguments>(name: string, property: fc.IProperty<Arg
     fc.assert(property, {seed, numRuns: runs});
   });
 }
+
+/** The same for a property that is asynchronous. */
+export function testAsyncProperty<Arguments>(name: string, property: fc.IAsyncProperty<Arguments>, runs = 100): void {
+  test(name, async (context) => {
+    const seed = Number(process.env['TORWART_SEED'] ?? randomInt(2 ** 31));
+    context.diagnostic(`seed ${seed}`);
+    await fc.assert(property, {seed, numRuns: runs});
+  });
+}
