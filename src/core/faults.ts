@@ -81,8 +81,8 @@ export const FAULTS = {
   response_head_timeout: fault(504, 'upstream', 'The application took too long.', REUSABLE),
   response_idle_timeout: fault(504, 'upstream', 'The application took too long.', REUSABLE),
   // Torwart itself.
-  drain_expired: fault(503, 'proxy', 'The server is restarting.'),
-  internal: fault(500, 'proxy', 'Something went wrong here.'),
+  drain_expired: fault(0, 'proxy', 'The server did not wait any longer.'),
+  internal: fault(0, 'proxy', 'Something went wrong here.'),
 } as const satisfies Record<string, FaultRule>;
 
 export type FaultCode = keyof typeof FAULTS;

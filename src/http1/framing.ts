@@ -8,6 +8,10 @@ export const BODY_CHUNKED = -1;
 export const BODY_UNTIL_CLOSE = -2;
 export const BODY_INVALID = -3;
 
+/** What a response that Torwart writes says with Content-Length: the length of the body that follows, or nothing at all. */
+export const ANNOUNCE_BODY = -1;
+export const ANNOUNCE_NOTHING = -2;
+
 /** What a head says with Content-Length. */
 export const LENGTH_ABSENT = -1;
 export const LENGTH_INVALID = -2;
@@ -44,12 +48,20 @@ export function parseContentLength(value: string): number {
   return Number.isSafeInteger(length) ? length : LENGTH_INVALID;
 }
 
+const CHUNKED_PATTERN = /^chunked$/i;
+
 /** Exactly `chunked`, in any case of letters: a list, a parameter or another coding is refused. */
 export function parseTransferEncoding(value: string): TransferEncoding {
-  return value === 'chunked' || value.toLowerCase() === 'chunked' ? 'chunked' : 'invalid';
+  return value === 'chunked' || CHUNKED_PATTERN.test(value) ? 'chunked' : 'invalid';
 }
 
 /** A response to HEAD, and a 1xx, 204 or 304, has no body (RFC 9112 §6.3 rule 1). */
 export function isBodiless(requestMethod: string, status: number): boolean {
   return requestMethod === 'HEAD' || status === 204 || status === 304 || status < 200;
+}
+
+/** What Content-Length says of an upstream's response: of a HEAD or a 304 the length that its GET would have, where that is known. */
+export function announceLength(bodyLength: number, contentLength: number, status: number, requestMethod: string): number {
+  if (!isBodiless(requestMethod, status)) return bodyLength >= 0 ? ANNOUNCE_BODY : ANNOUNCE_NOTHING;
+  return status !== 204 && contentLength >= 0 ? contentLength : ANNOUNCE_NOTHING;
 }

@@ -1,0 +1,431 @@
+/**
+ * One HTTP/1.1 connection of a client: reads requests one after the other, hands each to a handler, and writes the responses in the
+ * same order. Framing towards the client is decided here and nowhere else.
+ */
+import type {Socket} from 'node:net';
+import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+import {Deadlined} from '#src/core/deadline-wheel.ts';
+import type {FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
+import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
+import {CONTINUE_RESPONSE, LAST_CHUNK, chunkSizeLine, framingLine, statusLine} from '#src/http1/encode.ts';
+import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
+import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
+import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import type {Edge} from '#src/edge/edge.ts';
+import type {Downstream, RequestHandler, TlsFacts} from '#src/edge/request-handler.ts';
+
+/**
+ * `idle`: between requests; `head`: part of a head is here; `exchange`: a request is being answered; `surplus`: it has been answered, and the
+ * rest of its body is thrown away; `lingering`: the answer has been sent and the connection ends; `closed`.
+ */
+type Phase = 'idle' | 'head' | 'exchange' | 'surplus' | 'lingering' | 'closed';
+
+/** What the deadline that is armed stands for. It is not disarmed when a phase ends: `none` makes it a no-op. */
+type Waiting = 'none' | 'first_request' | 'keep_alive' | 'head' | 'body' | 'drain' | 'linger';
+
+export class ClientConnection extends Deadlined implements Downstream, BodySink {
+  readonly peer: ClientIdentity;
+  readonly listener: ListenerSnapshot;
+  readonly tls: TlsFacts | null;
+  bytesReceived = 0;
+  bytesSent = 0;
+  isResponseCommitted = false;
+  readonly #edge: Edge;
+  readonly #socket: Socket;
+  readonly #body = new BodyDecoder();
+  #phase: Phase = 'idle';
+  #waiting: Waiting = 'first_request';
+  #handler: RequestHandler | null = null;
+  /** Bytes that could not be used yet: part of a head, or further requests. */
+  #stash: Buffer | null = null;
+  #isReadingHeads = false;
+  #isHttp10 = false;
+  #isPersistent = true;
+  #isReadPaused = false;
+  #isCorked = false;
+  /** The body's remaining length can be thrown away to keep the connection. */
+  #isBodySkippable = false;
+  #isResponseChunked = false;
+  #lingerBytes = 0;
+  #requestBodyIdleMs: number;
+  #responseIdleMs: number;
+  /** Text that leaves with the next flush. */
+  #out = '';
+
+  constructor(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts | null) {
+    super();
+    this.#edge = edge;
+    this.#socket = socket;
+    this.peer = peer;
+    this.listener = listener;
+    this.tls = tls;
+    this.#requestBodyIdleMs = edge.timeouts.requestBodyIdleMs;
+    this.#responseIdleMs = edge.timeouts.responseIdleMs;
+    edge.connections.add(this);
+    edge.wheel.arm(this, edge.clock.nowMs() + edge.timeouts.requestHeadMs);
+  }
+
+  get protocol(): string {
+    return this.#isHttp10 ? 'HTTP/1.0' : 'HTTP/1.1';
+  }
+
+  get isBackedUp(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
+  // The socket's events. They arrive through `attachSocket`.
+
+  onData(chunk: Buffer): void {
+    switch (this.#phase) {
+      case 'idle':
+        this.#readHeads(chunk);
+        break;
+      case 'head': {
+        const bytes = this.#stash === null ? chunk : Buffer.concat([this.#stash, chunk]);
+        this.#stash = null;
+        this.#readHeads(bytes, chunk);
+        break;
+      }
+      case 'exchange':
+      case 'surplus':
+        this.#readDuringExchange(chunk);
+        break;
+      case 'lingering':
+        this.#lingerBytes += chunk.length;
+        if (this.#lingerBytes > LIMITS.lingerBytesMax) this.abort();
+        break;
+      case 'closed':
+    }
+  }
+
+  onDrain(): void {
+    if (this.#waiting === 'drain') this.#waiting = 'none';
+    this.#handler?.onDownstreamDrain();
+  }
+
+  /** The client has ended its side. It cannot be told from one that is gone, and is treated like it (as nginx does). */
+  onEnd(): void {
+    if (this.#phase === 'exchange') this.lose('client_gone');
+  }
+
+  onClose(): void {
+    if (this.#phase === 'closed') return;
+    const handler = this.#handler;
+    this.#handler = null;
+    this.#phase = 'closed';
+    this.#stash = null;
+    this.#out = '';
+    this.#edge.wheel.disarm(this);
+    this.#edge.connections.delete(this);
+    handler?.onDownstreamClosed('client_gone');
+  }
+
+  /** The client is given up, whatever its request is at. */
+  lose(fault: FaultCode): void {
+    const handler = this.#handler;
+    this.abort();
+    handler?.onDownstreamClosed(fault);
+  }
+
+  onDeadline(): void {
+    const waiting = this.#waiting;
+    this.#waiting = 'none';
+    switch (waiting) {
+      case 'none': break;
+      case 'head':
+        this.#refuse('request_head_timeout');
+        break;
+      case 'body':
+        if (this.#handler === null) this.abort();
+        else this.#handler.onRequestFault('request_body_timeout');
+        break;
+      case 'drain':
+        this.lose('client_stalled');
+        break;
+      case 'first_request':
+      case 'keep_alive':
+      case 'linger':
+        this.abort();
+    }
+  }
+
+  /** Called when the process drains. */
+  endIfIdle(): void {
+    if (this.#phase === 'idle') this.#socket.end();
+  }
+
+  setPatience(requestBodyIdleMs: number, responseIdleMs: number): void {
+    this.#requestBodyIdleMs = requestBodyIdleMs;
+    this.#responseIdleMs = responseIdleMs;
+  }
+
+  // Reading requests.
+
+  /** @param fresh the newest piece of `bytes`, where part of a head was here before */
+  #readHeads(bytes: Buffer, fresh: Buffer = bytes): void {
+    const {requestHead: head, clock, timeouts} = this.#edge;
+    let at = 0;
+    this.#isReadingHeads = true;
+    while (at < bytes.length && (this.#phase === 'idle' || this.#phase === 'head')) {
+      // A head can only have become complete, or wrong in another way than before, with a line end or at its limit.
+      const isWorthParsing = this.#phase === 'idle' || fresh.includes(0x0a) || fresh.includes(0x0d) || bytes.length > LIMITS.requestHeadBytesMax / 2;
+      const end = isWorthParsing ? head.parse(bytes, at, bytes.length) : INCOMPLETE;
+      if (end === INCOMPLETE) {
+        this.#stash = at === 0 ? bytes : bytes.subarray(at);
+        if (this.#phase === 'idle') this.#wait('head', clock.nowMs() + timeouts.requestHeadMs);
+        this.#phase = 'head';
+        break;
+      }
+      if (end === INVALID) {
+        this.#refuse(head.fault);
+        break;
+      }
+      at = this.#beginExchange(bytes, at, end);
+    }
+    this.#isReadingHeads = false;
+    if (at < bytes.length && this.#isExchanging) this.#stash = bytes.subarray(at);
+  }
+
+  get #isExchanging(): boolean {
+    return this.#phase === 'exchange' || this.#phase === 'surplus';
+  }
+
+  /** Hands over one request and what is here of its body. Returns the position after that. */
+  #beginExchange(bytes: Buffer, start: number, headEnd: number): number {
+    const {requestHead: head} = this.#edge;
+    const handler = this.#openExchange();
+    this.bytesReceived = headEnd - start;
+    this.#isHttp10 = head.minorVersion === 0;
+    this.#isPersistent = head.isPersistent;
+    this.#isBodySkippable = head.bodyLength >= 0 && head.bodyLength <= LIMITS.pipelineBytesMax;
+    this.#body.begin(head.bodyLength);
+    handler.onRequest(head);
+    return this.#body.isComplete || !this.#isExchanging ? headEnd : this.#readBody(bytes, headEnd);
+  }
+
+  #openExchange(): RequestHandler {
+    this.#phase = 'exchange';
+    this.#waiting = 'none';
+    this.bytesReceived = 0;
+    this.bytesSent = 0;
+    this.isResponseCommitted = false;
+    const handler = this.#edge.acquireHandler(this);
+    this.#handler = handler;
+    return handler;
+  }
+
+  /** Reads what is here of the request's body. Returns the position after that. */
+  #readBody(bytes: Buffer, start: number): number {
+    const at = this.#body.decode(bytes, start, bytes.length, this);
+    this.bytesReceived += at - start;
+    if (this.#body.isInvalid) {
+      this.#waiting = 'none';
+      if (this.#handler === null) this.abort();
+      else this.#handler.onRequestFault('chunk_invalid');
+      return bytes.length;
+    }
+    if (this.#body.isComplete) this.#endRequestBody();
+    else this.#waitForBody();
+    return at;
+  }
+
+  /** Bytes while a request is being answered: its body, then further requests, which wait. */
+  #readDuringExchange(chunk: Buffer): void {
+    const at = this.#body.isComplete ? 0 : this.#readBody(chunk, 0);
+    if (at === chunk.length) return;
+    const rest = chunk.subarray(at);
+    if (this.#phase === 'idle') this.#readHeads(rest);
+    else if (this.#isExchanging) this.#keepForLater(rest);
+  }
+
+  #endRequestBody(): void {
+    this.#waiting = 'none';
+    if (this.#phase === 'exchange') this.#handler?.onRequestEnd();
+    else if (this.#phase === 'surplus') this.#becomeIdle();
+  }
+
+  onBody(bytes: Buffer, start: number, end: number): void {
+    this.#handler?.onRequestBody(bytes, start, end);
+  }
+
+  #waitForBody(): void {
+    if (this.#isExchanging && !this.#body.isComplete && !this.#isReadPaused) this.#wait('body', this.#edge.clock.nowMs() + this.#requestBodyIdleMs);
+  }
+
+  #keepForLater(bytes: Buffer): void {
+    this.#stash = this.#stash === null ? bytes : Buffer.concat([this.#stash, bytes]);
+    if (this.#stash.length >= LIMITS.pipelineBytesMax) this.#pauseReading();
+  }
+
+  #refuse(fault: FaultCode): void {
+    const handler = this.#openExchange();
+    this.#stash = null;
+    this.#isPersistent = false;
+    this.#body.begin(0);
+    handler.onInvalidRequest(fault);
+  }
+
+  pauseRequestBody(): void {
+    this.#waiting = 'none';
+    this.#pauseReading();
+  }
+
+  resumeRequestBody(): void {
+    this.#resumeReading();
+    this.#waitForBody();
+  }
+
+  #pauseReading(): void {
+    if (this.#isReadPaused) return;
+    this.#isReadPaused = true;
+    this.#socket.pause();
+  }
+
+  #resumeReading(): void {
+    if (!this.#isReadPaused) return;
+    this.#isReadPaused = false;
+    this.#socket.resume();
+  }
+
+  // Writing the response.
+
+  sendContinue(): void {
+    if (!this.#isHttp10) this.#socket.write(CONTINUE_RESPONSE, 'latin1');
+  }
+
+  sendInterim(status: number, reason: string, fieldLines: string): void {
+    // RFC 9110 §15.2: an HTTP/1.0 client knows no interim responses.
+    if (!this.#isHttp10) this.#socket.write(`${statusLine(status, reason)}${fieldLines}\r\n`, 'latin1');
+  }
+
+  beginResponse(status: number, reason: string, fieldLines: string, bodyLength: number, announcedLength: number, isReusable: boolean): void {
+    this.#isResponseChunked = bodyLength === BODY_CHUNKED || bodyLength === BODY_UNTIL_CLOSE;
+    let framing: string;
+    if (this.#isResponseChunked && this.#isHttp10) {
+      // HTTP/1.0 knows no chunks: the end of the connection ends the body.
+      this.#isResponseChunked = false;
+      this.#isPersistent = false;
+      framing = '';
+    } else if (this.#isResponseChunked) framing = framingLine(BODY_CHUNKED);
+    else if (announcedLength === ANNOUNCE_NOTHING) framing = '';
+    else framing = framingLine(announcedLength === ANNOUNCE_BODY ? bodyLength : announcedLength);
+    if (!isReusable || this.#edge.isDraining || (!this.#body.isComplete && !this.#isBodySkippable)) this.#isPersistent = false;
+    this.#out = `${statusLine(status, reason)}${fieldLines}${framing}${this.#connectionLine()}\r\n`;
+  }
+
+  /** RFC 9112 §9.3: HTTP/1.1 goes on unless it is said otherwise, HTTP/1.0 ends. */
+  #connectionLine(): string {
+    if (!this.#isPersistent) return 'connection: close\r\n';
+    return this.#isHttp10 ? 'connection: keep-alive\r\n' : '';
+  }
+
+  writeBody(bytes: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (length === 0) return;
+    if (this.#out.length + length <= LIMITS.singleWriteBytesMax) {
+      this.writeBodyText(bytes.toString('latin1', start, end));
+      return;
+    }
+    if (this.#isResponseChunked) this.#out += chunkSizeLine(length);
+    this.#cork();
+    this.#writeOut();
+    this.#commit(length);
+    this.#socket.write(Buffer.from(bytes.subarray(start, end)));
+    if (this.#isResponseChunked) this.#out = '\r\n';
+  }
+
+  writeBodyText(latin1: string): void {
+    if (latin1.length === 0) return;
+    this.#out += this.#isResponseChunked ? `${chunkSizeLine(latin1.length)}${latin1}\r\n` : latin1;
+  }
+
+  flush(): void {
+    this.#writeOut();
+    if (this.#isCorked) {
+      this.#isCorked = false;
+      this.#socket.uncork();
+    }
+    if (this.isBackedUp && this.#waiting !== 'drain') this.#wait('drain', this.#edge.clock.nowMs() + this.#responseIdleMs);
+  }
+
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#socket.cork();
+  }
+
+  #writeOut(): void {
+    if (this.#out === '') return;
+    this.#commit(this.#out.length);
+    this.#socket.write(this.#out, 'latin1');
+    this.#out = '';
+  }
+
+  #commit(bytes: number): void {
+    this.isResponseCommitted = true;
+    this.bytesSent += bytes;
+  }
+
+  abandonResponse(): void {
+    this.#out = '';
+  }
+
+  endResponse(): void {
+    if (this.#isResponseChunked) this.#out += LAST_CHUNK;
+    this.#isResponseChunked = false;
+    this.flush();
+  }
+
+  completeExchange(): void {
+    this.#handler = null;
+    if (this.#phase !== 'exchange') return;
+    if (!this.#isPersistent) this.#linger();
+    else if (this.#body.isComplete) this.#becomeIdle();
+    else {
+      this.#phase = 'surplus';
+      this.#resumeReading();
+      this.#waitForBody();
+    }
+  }
+
+  #becomeIdle(): void {
+    this.#phase = 'idle';
+    if (this.#edge.isDraining && this.#stash === null) {
+      this.#socket.end();
+      return;
+    }
+    this.#wait('keep_alive', this.#edge.clock.nowMs() + this.#edge.timeouts.keepAliveMs);
+    const stash = this.#stash;
+    if (stash !== null && !this.#isReadingHeads) {
+      this.#stash = null;
+      this.#readHeads(stash);
+    }
+    if (this.#phase === 'idle' || this.#phase === 'head') this.#resumeReading();
+  }
+
+  /**
+   * Closing at once while the client still sends makes the kernel answer with a reset, which can destroy the response that is on its way
+   * (RFC 9112 §9.6): so this side ends, and what comes is thrown away for a moment.
+   */
+  #linger(): void {
+    this.#phase = 'lingering';
+    this.#stash = null;
+    // Until the client has read the response, it has the time that every client has for that.
+    const patienceMs = this.#socket.writableLength > 0 ? this.#responseIdleMs : LIMITS.lingerMs;
+    this.#wait('linger', this.#edge.clock.nowMs() + patienceMs);
+    this.#socket.end();
+    this.#resumeReading();
+  }
+
+  abort(): void {
+    this.#handler = null;
+    this.#socket.destroy();
+    this.onClose();
+  }
+
+  #wait(waiting: Waiting, deadlineMs: number): void {
+    this.#waiting = waiting;
+    this.#edge.wheel.arm(this, deadlineMs);
+  }
+}

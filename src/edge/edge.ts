@@ -1,0 +1,89 @@
+/** What every client connection of a thread shares. */
+import type {CapsSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
+import type {Clock} from '#src/core/clock.ts';
+import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
+import type {FaultCode} from '#src/core/faults.ts';
+import type {KeyedHash} from '#src/core/keyed-hash.ts';
+import {RequestHead} from '#src/http1/request-head.ts';
+import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import type {ConnectionTable} from '#src/shared/connection-table.ts';
+import {NODE, faultColumn, type NodeColumn} from '#src/shared/counters.ts';
+import type {ClientConnection} from '#src/edge/client-connection.ts';
+import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
+
+export interface EdgeParts {
+  readonly clock: Clock;
+  readonly wheel: DeadlineWheel;
+  readonly hash: KeyedHash;
+  readonly connectionTable: ConnectionTable;
+  /** This thread's row of the node counters. */
+  readonly counters: Float64Array;
+  /** A handler for one request; it goes back to where it came from by itself. */
+  readonly acquireHandler: (downstream: Downstream) => RequestHandler;
+  /** A bug: an exception that ended a connection. */
+  readonly reportBug: (error: unknown) => void;
+}
+
+export class Edge {
+  readonly clock: Clock;
+  readonly wheel: DeadlineWheel;
+  readonly hash: KeyedHash;
+  readonly connectionTable: ConnectionTable;
+  readonly acquireHandler: (downstream: Downstream) => RequestHandler;
+  readonly reportBug: (error: unknown) => void;
+  readonly connections = new Set<ClientConnection>();
+  /** Heads are consumed within the event that completed them, so one is enough for the thread. */
+  readonly requestHead = new RequestHead();
+  /** The node's settings; replaced by a reload. */
+  timeouts: TimeoutsSnapshot;
+  caps: CapsSnapshot;
+  /** Connections end after the response that they are at. */
+  isDraining = false;
+  readonly #counters: Float64Array;
+
+  constructor(parts: EdgeParts, timeouts: TimeoutsSnapshot, caps: CapsSnapshot) {
+    this.clock = parts.clock;
+    this.wheel = parts.wheel;
+    this.hash = parts.hash;
+    this.connectionTable = parts.connectionTable;
+    this.acquireHandler = parts.acquireHandler;
+    this.reportBug = parts.reportBug;
+    this.#counters = parts.counters;
+    this.timeouts = timeouts;
+    this.caps = caps;
+  }
+
+  /** Counts a new connection, or says why there is no place for it. */
+  admitConnection(peer: ClientIdentity): FaultCode | null {
+    const verdict = this.connectionTable.tryOpen(peer.keyHigh, peer.keyLow, this.caps.connectionsPerClientMax, this.caps.connectionsMax);
+    if (verdict !== 'ok') return verdict === 'client' ? 'connections_per_client' : 'connections_total';
+    this.count('connectionsOpened');
+    return null;
+  }
+
+  releaseConnection(peer: ClientIdentity): void {
+    this.connectionTable.close(peer.keyHigh, peer.keyLow);
+    this.count('connectionsClosed');
+  }
+
+  count(column: NodeColumn): void {
+    const at = NODE[column];
+    this.#counters[at] = (this.#counters[at] as number) + 1;
+  }
+
+  countFault(fault: FaultCode): void {
+    const at = faultColumn(fault);
+    this.#counters[at] = (this.#counters[at] as number) + 1;
+  }
+
+  /** Idle connections end now, the others after the response that they are at. */
+  drain(): void {
+    this.isDraining = true;
+    for (const connection of this.connections) connection.endIfIdle();
+  }
+
+  /** What has not ended by itself. */
+  cut(): void {
+    for (const connection of this.connections) connection.lose('drain_expired');
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * A listening socket of one proxy thread. All threads bind the same address (SO_REUSEPORT), and the kernel spreads the connections.
+ * What can be refused is refused before TLS: that costs the most.
+ */
+import {createServer, type Server, type Socket} from 'node:net';
+import {createServer as createTlsServer, type Server as TlsServer, type TLSSocket} from 'node:tls';
+import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+import {parseIp} from '#src/core/ip.ts';
+import {identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
+import {TLS_CIPHERS, type Certificates} from '#src/edge/certificates.ts';
+import {ClientConnection} from '#src/edge/client-connection.ts';
+import type {Edge} from '#src/edge/edge.ts';
+import type {TlsFacts} from '#src/edge/request-handler.ts';
+
+const BACKLOG = 4096;
+/** The groups that every current client has; the post-quantum hybrid first. */
+const TLS_GROUPS = 'X25519MLKEM768:X25519:prime256v1:secp384r1';
+
+export interface ListenerParts {
+  readonly edge: Edge;
+  readonly certificates: Certificates;
+  readonly snapshot: ListenerSnapshot;
+  readonly ticketKeys: Buffer;
+}
+
+export class Listener {
+  /** A reload may change what does not need a new socket. Connections keep the one that they were accepted under. */
+  snapshot: ListenerSnapshot;
+  /** The bound port, once it listens. */
+  port = 0;
+  readonly #edge: Edge;
+  readonly #certificates: Certificates;
+  readonly #server: Server;
+  readonly #tlsServer: TlsServer | null;
+
+  constructor(parts: ListenerParts) {
+    this.snapshot = parts.snapshot;
+    this.#edge = parts.edge;
+    this.#certificates = parts.certificates;
+    this.#server = createServer({noDelay: true, allowHalfOpen: false}, (socket) => this.#accept(socket));
+    this.#server.on('error', (error: NodeJS.ErrnoException) => this.#onServerError(error));
+    this.#tlsServer = parts.snapshot.protocol === 'https' ? this.#createTls(parts.ticketKeys) : null;
+  }
+
+  async listen(): Promise<void> {
+    const {address, port} = this.snapshot;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      // A dual-stack "::" would collide with "0.0.0.0" and show IPv4 peers as IPv6: each family has its own listener.
+      this.#server.listen({host: address, port, backlog: BACKLOG, reusePort: port !== 0, ipv6Only: true}, () => {
+        this.#server.removeListener('error', reject);
+        resolve();
+      });
+    });
+    const bound = this.#server.address();
+    this.port = typeof bound === 'object' && bound !== null ? bound.port : port;
+  }
+
+  /** Stops accepting. Connections that are open go on. */
+  close(): void {
+    this.#server.close();
+  }
+
+  setTicketKeys(keys: Buffer): void {
+    this.#tlsServer?.setTicketKeys(keys);
+  }
+
+  #onServerError(error: NodeJS.ErrnoException): void {
+    if (error.code === 'EMFILE' || error.code === 'ENFILE') this.#edge.countFault('descriptors_exhausted');
+  }
+
+  #accept(socket: Socket): void {
+    const edge = this.#edge;
+    const ip = socket.remoteAddress === undefined ? null : parseIp(socket.remoteAddress);
+    if (ip === null) {
+      socket.destroy();
+      return;
+    }
+    const peer = identifyClient(ip, this.snapshot.protocol, edge.hash);
+    const verdict = edge.admitConnection(peer);
+    if (verdict !== null) {
+      edge.countFault(verdict);
+      socket.resetAndDestroy();
+      return;
+    }
+    socket.once('close', () => edge.releaseConnection(peer));
+    if (this.#tlsServer === null) attachConnection(edge, socket, peer, this.snapshot, null);
+    else {
+      socket.on('error', ignoreError);
+      this.#tlsServer.emit('connection', socket);
+    }
+  }
+
+  // TLS.
+
+  #createTls(ticketKeys: Buffer): TlsServer {
+    const server = createTlsServer({
+      // The default context has no certificate: a handshake without a name that is served ends with an alert.
+      ciphers: TLS_CIPHERS,
+      ecdhCurve: TLS_GROUPS,
+      minVersion: 'TLSv1.2',
+      maxVersion: 'TLSv1.3',
+      honorCipherOrder: false,
+      ALPNProtocols: ['http/1.1'],
+      handshakeTimeout: this.#edge.timeouts.tlsHandshakeMs,
+      ticketKeys,
+      SNICallback: (serverName, done) => {
+        const certificate = this.#certificates.find(serverName.toLowerCase());
+        done(null, certificate?.context);
+      },
+    });
+    server.on('secureConnection', (socket) => this.#onSecure(socket));
+    server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => this.#onTlsError(error, socket));
+    return server;
+  }
+
+  #onSecure(socket: TLSSocket): void {
+    const edge = this.#edge;
+    const serverName = typeof socket.servername === 'string' ? socket.servername.toLowerCase() : '';
+    const certificate = this.#certificates.find(serverName);
+    const ip = socket.remoteAddress === undefined ? null : parseIp(socket.remoteAddress);
+    edge.count('tlsHandshakes');
+    if (socket.isSessionReused()) edge.count('tlsResumed');
+    // A resumed session shows no certificate, so the name is checked here as well.
+    if (certificate === undefined || ip === null) {
+      edge.countFault('sni_unknown');
+      socket.destroy();
+      return;
+    }
+    const facts: TlsFacts = {serverName, customer: certificate.customer, version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName};
+    attachConnection(edge, socket, identifyClient(ip, 'https', edge.hash), this.snapshot, facts);
+  }
+
+  #onTlsError(error: NodeJS.ErrnoException, socket: TLSSocket): void {
+    const serverName = typeof socket.servername === 'string' ? socket.servername : '';
+    const isUnknown = this.#certificates.find(serverName.toLowerCase()) === undefined && error.code === 'ERR_SSL_NO_SHARED_CIPHER';
+    this.#edge.countFault(error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'tls_timeout' : isUnknown ? 'sni_unknown' : 'tls_failed');
+    socket.destroy();
+  }
+}
+
+function ignoreError(): void {
+  // The close event follows and does what there is to do.
+}
+
+/** An exception is a bug. It costs the connection that it happened on, and not the thread with all the others. */
+function guard(edge: Edge, connection: ClientConnection, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    edge.reportBug(error);
+    connection.lose('internal');
+  }
+}
+
+function attachConnection(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts | null): void {
+  const connection = new ClientConnection(edge, socket, peer, listener, tls);
+  socket.on('data', (chunk: Buffer) => {
+    try {
+      connection.onData(chunk);
+    } catch (error) {
+      edge.reportBug(error);
+      connection.lose('internal');
+    }
+  });
+  socket.on('drain', () => guard(edge, connection, () => connection.onDrain()));
+  socket.on('end', () => guard(edge, connection, () => connection.onEnd()));
+  socket.on('error', ignoreError);
+  socket.on('close', () => guard(edge, connection, () => connection.onClose()));
+}

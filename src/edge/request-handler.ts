@@ -1,0 +1,80 @@
+/**
+ * The seam between a client's connection and what is done with its requests. An HTTP/1.1 connection and (later) an HTTP/2 stream are
+ * both a `Downstream`; the exchange is the `RequestHandler` of either.
+ */
+import type {FaultCode} from '#src/core/faults.ts';
+import type {RequestHead} from '#src/http1/request-head.ts';
+import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+
+/** What the TLS handshake of a connection has settled. */
+export interface TlsFacts {
+  readonly serverName: string;
+  /** The customer whose certificate was shown: the only one whose hosts this connection may ask for. */
+  readonly customer: string;
+  /** `TLSv1.3` */
+  readonly version: string;
+  /** OpenSSL's or RFC's name. */
+  readonly cipher: string;
+}
+
+/** What a handler knows of its client, and can do to it. */
+export interface Downstream {
+  readonly peer: ClientIdentity;
+  readonly listener: ListenerSnapshot;
+  /** Null in cleartext. */
+  readonly tls: TlsFacts | null;
+  /** `HTTP/1.1` */
+  readonly protocol: string;
+  /** Bytes of this request and its response that went over the connection, framing included. */
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  /** The client reads more slowly than the response comes in: stop producing until `onDownstreamDrain`. */
+  readonly isBackedUp: boolean;
+  /** Some of the response may have left: it can no longer be replaced by another one. */
+  readonly isResponseCommitted: boolean;
+
+  /** How long this request's client may be silent within its body, and how long it may leave the response unread. */
+  setPatience(requestBodyIdleMs: number, responseIdleMs: number): void;
+  /** 100 (Continue): the body may come. */
+  sendContinue(): void;
+  /** An interim response, without its final empty line. */
+  sendInterim(status: number, reason: string, fieldLines: string): void;
+  /**
+   * Begins the final response. `bodyLength` is a length or a `BODY_…` value; the framing towards the client is the downstream's own.
+   * @param announcedLength what Content-Length says: a length (of what a GET would bring, for a HEAD), or an `ANNOUNCE_…` value
+   * @param isReusable false: the connection ends after this response
+   */
+  beginResponse(status: number, reason: string, fieldLines: string, bodyLength: number, announcedLength: number, isReusable: boolean): void;
+  /** Content of the response. The bytes are lent: they are copied where they cannot leave at once. */
+  writeBody(bytes: Buffer, start: number, end: number): void;
+  writeBodyText(latin1: string): void;
+  /** Hands over what has been collected. Call it at the end of every event that wrote something. */
+  flush(): void;
+  /** The response is complete and leaves. */
+  endResponse(): void;
+  /** The last call of an exchange: the connection goes on with the next request, which may begin before this returns. */
+  completeExchange(): void;
+  /** Drops a response of which nothing has left. */
+  abandonResponse(): void;
+  /** Ends the connection at once, so that a response cannot be taken for complete. The handler hears no more of it. */
+  abort(): void;
+  pauseRequestBody(): void;
+  resumeRequestBody(): void;
+}
+
+/** Takes one request at a time. */
+export interface RequestHandler {
+  /** The head is lent: whatever is needed later is taken out before returning. A body follows where `head.bodyLength` is not 0. */
+  onRequest(head: RequestHead): void;
+  /** The bytes could not be read as a request; nothing more will come. */
+  onInvalidRequest(fault: FaultCode): void;
+  /** The bytes do not change afterwards: slices of them may be kept. */
+  onRequestBody(bytes: Buffer, start: number, end: number): void;
+  onRequestEnd(): void;
+  /** The body was invalid or late. */
+  onRequestFault(fault: FaultCode): void;
+  onDownstreamDrain(): void;
+  /** The client is gone; `fault` says how. */
+  onDownstreamClosed(fault: FaultCode): void;
+}

@@ -1,0 +1,116 @@
+/**
+ * May this request be served, and by which route? The stages in their order; the first that finds a fault ends it. Cheap refusals come
+ * first: the limits before anything is looked up.
+ */
+import type {FaultCode} from '#src/core/faults.ts';
+import type {Downstream} from '#src/edge/request-handler.ts';
+import {hasEncodedSlash, normaliseTarget} from '#src/http1/path.ts';
+import type {RequestHead} from '#src/http1/request-head.ts';
+import {parseAuthority, toOriginForm} from '#src/http1/request-target.ts';
+import {isAllowed} from '#src/policy/access.ts';
+import {findForwardedClient, findForwardedRequestId, findForwardedScheme, identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
+import {takeLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
+import type {Gateway} from '#src/proxy/gateway.ts';
+import type {RequestFacts} from '#src/proxy/request-facts.ts';
+
+/** CONNECT would make this a tunnel; TRACE reflects credentials (RFC 9110 §9.3.6, §9.3.8). */
+const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
+
+/** Fills `facts`. Null where the request may be served by `facts.route`, or must be sent to `facts.httpsLocation`. */
+export function admit(gateway: Gateway, downstream: Downstream, head: RequestHead, facts: RequestFacts): FaultCode | null {
+  takeFacts(head, facts);
+  const client = findClient(gateway, downstream, head, facts);
+  return checkLimits(gateway, gateway.limits, client, facts)
+    ?? checkMethod(head)
+    ?? findHost(head, facts)
+    ?? findTarget(head, downstream, facts)
+    ?? checkExpectation(head)
+    ?? findSite(gateway, downstream, facts)
+    ?? checkLimits(gateway, facts.site?.customer.limits ?? [], client, facts)
+    ?? (findHttpsLocation(downstream, facts) ? null : findRoute(client, head, facts));
+}
+
+function takeFacts(head: RequestHead, facts: RequestFacts): void {
+  facts.method = head.method;
+  facts.target = head.target;
+  facts.userAgent = head.userAgent;
+  facts.referer = head.referer;
+  facts.accept = head.accept;
+}
+
+function findClient(gateway: Gateway, downstream: Downstream, head: RequestHead, facts: RequestFacts): ClientIdentity {
+  const {peer} = downstream;
+  facts.client = peer;
+  if (gateway.trustedProxies.isEmpty || !gateway.trustedProxies.has(peer.ip)) return peer;
+  const ip = findForwardedClient(peer.ip, head.fields, gateway.trustedProxies);
+  const client = identifyClient(ip, findForwardedScheme(head.fields, peer.scheme), gateway.hash);
+  facts.client = client;
+  facts.requestId = findForwardedRequestId(head.fields) ?? facts.requestId;
+  return client;
+}
+
+function checkLimits(gateway: Gateway, limits: readonly CompiledLimit[], client: ClientIdentity, facts: RequestFacts): FaultCode | null {
+  if (limits.length === 0) return null;
+  facts.retryAfterMs = takeLimits(limits, gateway.buckets, client, facts.startedMs);
+  return facts.retryAfterMs > 0 ? 'rate_limited' : null;
+}
+
+function checkMethod(head: RequestHead): FaultCode | null {
+  return REFUSED_METHODS.has(head.method) ? 'method_refused' : null;
+}
+
+function findHost(head: RequestHead, facts: RequestFacts): FaultCode | null {
+  const authority = parseAuthority(head.host);
+  if (authority === null) return 'host_invalid';
+  facts.host = authority.host;
+  facts.authority = authority.text;
+  return null;
+}
+
+function findTarget(head: RequestHead, downstream: Downstream, facts: RequestFacts): FaultCode | null {
+  const origin = toOriginForm(head, downstream.peer.scheme);
+  if (typeof origin !== 'string') return origin.fault;
+  // Whether an encoded slash may stay is a matter of the route, which is found by the path.
+  const normal = normaliseTarget(origin, true);
+  if (normal === null) return 'path_ambiguous';
+  facts.normalTarget = normal;
+  return null;
+}
+
+function checkExpectation(head: RequestHead): FaultCode | null {
+  return head.expect === '' || head.expect.toLowerCase() === '100-continue' ? null : 'expectation_failed';
+}
+
+function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts): FaultCode | null {
+  const site = gateway.tables.hosts.find(facts.host);
+  if (site === undefined) return 'host_unknown';
+  facts.site = site;
+  // A connection that was opened with one customer's certificate must not reach another's hosts (RFC 9110 §7.4).
+  if (downstream.tls !== null && downstream.tls.customer !== site.customer.name) return 'host_foreign';
+  return null;
+}
+
+/** Known hosts only: an address that is not ours is never put into a redirect. */
+function findHttpsLocation(downstream: Downstream, facts: RequestFacts): boolean {
+  const port = downstream.listener.redirectToHttpsPort;
+  if (port === 0 || facts.client?.scheme === 'https') return false;
+  facts.httpsLocation = `https://${facts.host}${port === 443 ? '' : `:${port}`}${facts.normalTarget}`;
+  return true;
+}
+
+function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFacts): FaultCode | null {
+  const {normalTarget} = facts;
+  const query = normalTarget.indexOf('?');
+  const path = query < 0 ? normalTarget : normalTarget.slice(0, query);
+  const match = facts.site?.paths.find(path, head.method);
+  if (match === undefined) return 'route_unknown';
+  if (!match.found) {
+    facts.allowedMethods = match.allow;
+    return match.allow.length > 0 ? 'method_not_allowed' : 'route_unknown';
+  }
+  const route = match.value;
+  facts.route = route;
+  if (!route.snapshot.encodedSlashAllowed && hasEncodedSlash(path)) return 'path_ambiguous';
+  if (!isAllowed(route.access, client.ip)) return 'access_denied';
+  return head.bodyLength > route.snapshot.maxBodyBytes ? 'body_too_large' : null;
+}

@@ -1,0 +1,65 @@
+/** Answers that Torwart gives by itself. The only place that writes error responses. */
+import {FAULTS, type FaultCode} from '#src/core/faults.ts';
+import type {Downstream} from '#src/edge/request-handler.ts';
+import {reasonPhrase} from '#src/http1/encode.ts';
+import {ANNOUNCE_BODY, ANNOUNCE_NOTHING} from '#src/http1/framing.ts';
+import {renderErrorPage} from '#src/policy/error-page.ts';
+import {defaultResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
+import type {RequestFacts} from '#src/proxy/request-facts.ts';
+
+export interface Answer {
+  readonly status: number;
+  /** Complete lines besides those that every answer has. */
+  readonly fieldLines: string;
+  /** Latin1 text, or UTF-8 decoded as such. */
+  readonly body: string;
+  readonly isReusable: boolean;
+}
+
+const NO_STORE = 'cache-control: no-store\r\n';
+/** What a client should wait before it asks again for something that is not available. */
+const UNAVAILABLE_RETRY_S = 5;
+
+/** The answer to a fault. Its status must not be 0. */
+export function answerFault(fault: FaultCode, facts: RequestFacts): Answer {
+  const rule = FAULTS[fault];
+  const page = renderErrorPage(rule.status, reasonPhrase(rule.status), rule.reason, facts.requestId, facts.accept);
+  return {
+    status: rule.status,
+    fieldLines: `content-type: ${page.contentType}\r\n${NO_STORE}x-request-id: ${facts.requestId}\r\n${faultLines(fault, facts)}`,
+    body: page.body,
+    isReusable: rule.reusable,
+  };
+}
+
+function faultLines(fault: FaultCode, facts: RequestFacts): string {
+  switch (fault) {
+    case 'method_not_allowed': return `allow: ${facts.allowedMethods.join(', ')}\r\n`;
+    case 'method_refused': return 'allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
+    case 'rate_limited': return `retry-after: ${Math.max(1, Math.ceil(facts.retryAfterMs / 1000))}\r\n`;
+    case 'endpoint_unavailable':
+    case 'endpoint_saturated': return `retry-after: ${UNAVAILABLE_RETRY_S}\r\n`;
+    default: return '';
+  }
+}
+
+export function answerRedirect(status: number, location: string): Answer {
+  return {status, fieldLines: `location: ${location}\r\n`, body: '', isReusable: true};
+}
+
+export function answerFixed(status: number, contentType: string, body: string): Answer {
+  const text = Buffer.from(body, 'utf8').toString('latin1');
+  return {status, fieldLines: text === '' ? '' : `content-type: ${contentType}\r\n`, body: text, isReusable: true};
+}
+
+/** Writes a whole answer with the default fields. Returns its status. */
+export function sendAnswer(downstream: Downstream, answer: Answer, method: string, plan: ResponsePlan, date: string): void {
+  const isSecure = downstream.tls !== null;
+  const lines = `date: ${date}\r\n${answer.fieldLines}${defaultResponseFields(plan, isSecure)}`;
+  const {body, status} = answer;
+  const isBodiless = method === 'HEAD' || status === 204 || status === 304;
+  const announced = !isBodiless ? ANNOUNCE_BODY : status === 204 || status === 304 ? ANNOUNCE_NOTHING : body.length;
+  downstream.beginResponse(status, reasonPhrase(status), lines, isBodiless ? 0 : body.length, announced, answer.isReusable);
+  if (!isBodiless) downstream.writeBodyText(body);
+  downstream.endResponse();
+}

@@ -1,0 +1,391 @@
+/**
+ * One request from its head to its log line: the only file that knows the order of things. Decisions are made in the leaves
+ * (admission, balancing, replay); the branches are here. See docs/LIFECYCLE.md.
+ */
+import type {FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
+import {isIdempotent, mayReplay} from '#src/balance/replay.ts';
+import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
+import {announceLength} from '#src/http1/framing.ts';
+import type {RequestHead} from '#src/http1/request-head.ts';
+import type {ResponseHead} from '#src/http1/response-head.ts';
+import {formatAccessLine, type AccessRecord} from '#src/observe/access-line.ts';
+import {forwardedLines} from '#src/policy/client-identity.ts';
+import {replacePrefix} from '#src/policy/path-table.ts';
+import {hardenRequestFields} from '#src/policy/request-hardening.ts';
+import {hardenResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
+import {CUSTOMER, durationColumn} from '#src/shared/counters.ts';
+import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
+import {UpstreamConnection, type ResponseHandler} from '#src/upstream/upstream-connection.ts';
+import {admit} from '#src/proxy/admission.ts';
+import {answerFault, answerFixed, answerRedirect, sendAnswer, type Answer} from '#src/proxy/answer.ts';
+import {balanceHash} from '#src/proxy/balance-hash.ts';
+import type {Gateway} from '#src/proxy/gateway.ts';
+import {RequestBody} from '#src/proxy/request-body.ts';
+import {RequestFacts} from '#src/proxy/request-facts.ts';
+import type {Route} from '#src/proxy/tables.ts';
+
+/**
+ * `closed`: not in use; `admitting`: the head is looked at; `collecting`: the body is collected; `sending`: an upstream has the request;
+ * `responding`: the response has begun.
+ */
+type Phase = 'closed' | 'admitting' | 'collecting' | 'sending' | 'responding';
+
+export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
+  readonly #gateway: Gateway;
+  readonly #release: (exchange: Exchange) => void;
+  readonly #facts = new RequestFacts();
+  readonly #body = new RequestBody();
+  #phase: Phase = 'closed';
+  #downstream: Downstream | null = null;
+  #connection: UpstreamConnection | null = null;
+  #endpoint: UpstreamEndpoint | null = null;
+  /** The request's head for the upstream, without framing and empty line. */
+  #upstreamHead = '';
+  #hash = 0;
+  #attempts = 0;
+  #isContinueWanted = false;
+  #dispatchedMs = 0;
+  #connectedMs = 0;
+  #respondedMs = 0;
+  // The record that the log line is made of; see `AccessRecord`.
+  time = '';
+  status = 0;
+  fault: FaultCode | null = null;
+  totalMs = 0;
+  bytesReceived = 0;
+  bytesSent = 0;
+
+  constructor(gateway: Gateway, release: (exchange: Exchange) => void) {
+    this.#gateway = gateway;
+    this.#release = release;
+  }
+
+  open(downstream: Downstream): void {
+    this.#phase = 'admitting';
+    this.#downstream = downstream;
+    this.#endpoint = null;
+    this.#attempts = 0;
+    this.#dispatchedMs = 0;
+    this.#connectedMs = 0;
+    this.#respondedMs = 0;
+    this.status = 0;
+    this.fault = null;
+    this.#facts.reset(this.#gateway.nextRequestId(), this.#gateway.clock.nowMs());
+  }
+
+  // The request.
+
+  onRequest(head: RequestHead): void {
+    const downstream = this.#requireDownstream();
+    const facts = this.#facts;
+    this.#gateway.count('requests');
+    if (head.fields.foldingCount > 0) this.#gateway.count('fieldsDropped', head.fields.foldingCount);
+    const fault = admit(this.#gateway, downstream, head, facts);
+    if (fault !== null) this.#answerFault(fault);
+    else if (facts.httpsLocation !== '') this.#answer(answerRedirect(308, facts.httpsLocation));
+    else if (facts.route !== null) this.#serve(facts.route, head, downstream);
+  }
+
+  #serve(route: Route, head: RequestHead, downstream: Downstream): void {
+    const {action, timeouts} = route.snapshot;
+    switch (action.type) {
+      case 'redirect':
+        this.#answer(answerRedirect(action.status, action.keepTarget ? action.location + this.#facts.normalTarget : action.location));
+        return;
+      case 'respond':
+        this.#answer(answerFixed(action.status, action.contentType, action.body));
+        return;
+      case 'pool':
+        downstream.setPatience(timeouts.requestBodyIdleMs, timeouts.responseIdleMs);
+        this.#prepare(route, head);
+        if (this.#body.isComplete) this.#dispatch();
+        else this.#awaitBody(downstream);
+    }
+  }
+
+  /** Takes out of the head, which is only lent, everything that the upstream will be sent. */
+  #prepare(route: Route, head: RequestHead): void {
+    const {authority, client, method, normalTarget, requestId} = this.#facts;
+    if (client === null || route.pool === null) throw new Error('an admitted request has a client and a pool');
+    const {path, replacePrefix: replacement} = route.snapshot;
+    const target = replacement === null ? normalTarget : replacePrefix(normalTarget, path, replacement);
+    this.#upstreamHead = `${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n${hardenRequestFields(head.fields, route.requestPlan)}`
+      + forwardedLines(client, authority, requestId);
+    this.#hash = balanceHash(route.pool.snapshot, client, head.fields, this.#gateway.balanceHash);
+    this.#isContinueWanted = head.expect !== '';
+    this.#body.begin(head.bodyLength, head.contentLength === 0);
+  }
+
+  #awaitBody(downstream: Downstream): void {
+    this.#phase = 'collecting';
+    if (this.#isContinueWanted) downstream.sendContinue();
+  }
+
+  onInvalidRequest(fault: FaultCode): void {
+    this.#gateway.count('requests');
+    this.#facts.client = this.#requireDownstream().peer;
+    this.#answerFault(fault);
+  }
+
+  onRequestBody(bytes: Buffer, start: number, end: number): void {
+    const {route} = this.#facts;
+    if (route === null || (this.#phase !== 'collecting' && this.#connection === null)) return;
+    if (this.#body.received + (end - start) > route.snapshot.maxBodyBytes) {
+      this.onRequestFault('body_too_large');
+      return;
+    }
+    const chunk = bytes.subarray(start, end);
+    if (this.#phase !== 'collecting') this.#stream(chunk);
+    else {
+      this.#body.collect(chunk);
+      if (this.#body.received > route.snapshot.requestBufferBytes) this.#dispatch();
+    }
+  }
+
+  #stream(chunk: Buffer): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    this.#body.stream(connection, chunk);
+    if (connection.isBackedUp) this.#downstream?.pauseRequestBody();
+  }
+
+  onRequestEnd(): void {
+    if (this.#phase === 'collecting') {
+      this.#body.isComplete = true;
+      this.#dispatch();
+    } else if (this.#connection !== null && !this.#body.isComplete) {
+      this.#body.endStream(this.#connection);
+      this.#connection.endRequest();
+    }
+  }
+
+  onRequestFault(fault: FaultCode): void {
+    this.#cancelUpstream();
+    this.#answerFault(fault);
+  }
+
+  // The upstream.
+
+  #dispatch(): void {
+    const {clock, random} = this.#gateway;
+    const pool = this.#requireRoute().pool;
+    this.#phase = 'sending';
+    this.#dispatchedMs = clock.nowMs();
+    const endpoint = pool?.pick(this.#dispatchedMs, this.#hash, random(), null) ?? null;
+    if (endpoint === null) this.#answerFault('endpoint_unavailable');
+    else this.#send(endpoint, true);
+  }
+
+  #send(endpoint: UpstreamEndpoint, mayReuse: boolean): void {
+    this.#attempts++;
+    this.#endpoint = endpoint;
+    const acquired = UpstreamConnection.acquire(this.#gateway.upstream, endpoint, mayReuse);
+    if (typeof acquired === 'string') {
+      this.#onAttemptFailed(acquired, endpoint, false, true);
+      return;
+    }
+    this.#connection = acquired;
+    this.#connectedMs = acquired.isConnected ? this.#dispatchedMs : 0;
+    acquired.begin(this, this.#facts.method, this.#requireRoute().snapshot.timeouts);
+    this.#body.sendHead(acquired, this.#facts.method, this.#upstreamHead);
+    if (this.#body.isComplete) acquired.endRequest();
+    else if (acquired.isBackedUp) this.#downstream?.pauseRequestBody();
+  }
+
+  onUpstreamConnected(): void {
+    this.#connectedMs = this.#gateway.clock.nowMs();
+  }
+
+  onUpstreamDrain(): void {
+    if (!this.#body.isComplete) this.#downstream?.resumeRequestBody();
+  }
+
+  onUpstreamFault(fault: FaultCode): void {
+    const connection = this.#connection;
+    const endpoint = this.#endpoint;
+    this.#connection = null;
+    if (connection === null || endpoint === null) return;
+    const isKeepAliveRace = connection.served > 0 && connection.bytesReceived === 0;
+    if (!isKeepAliveRace) this.#recordFailure(endpoint);
+    const isReplayPermitted = this.#phase === 'sending' && mayReplay({
+      fault,
+      idempotent: isIdempotent(this.#facts.method),
+      requestBegun: connection.isConnected,
+      responseBegun: false,
+      connectionReused: connection.served > 0,
+      upstreamBytesReceived: connection.bytesReceived,
+      bodyReplayable: this.#body.isReplayable,
+      attempts: this.#attempts,
+    });
+    this.#onAttemptFailed(fault, endpoint, isKeepAliveRace, isReplayPermitted);
+  }
+
+  #recordFailure(endpoint: UpstreamEndpoint): void {
+    const {failures, forMs} = endpoint.pool.passive;
+    endpoint.slot.recordFailure(this.#gateway.clock.nowMs(), failures, forMs);
+  }
+
+  /** Tries once more where that is permitted: after a race with the idle end of a connection the same endpoint, else another one. */
+  #onAttemptFailed(fault: FaultCode, endpoint: UpstreamEndpoint, isKeepAliveRace: boolean, isReplayPermitted: boolean): void {
+    if (!isReplayPermitted || this.#attempts >= LIMITS.attemptsMax) {
+      this.#answerFault(fault);
+      return;
+    }
+    const {clock, random} = this.#gateway;
+    const next = isKeepAliveRace ? endpoint : this.#requireRoute().pool?.pick(clock.nowMs(), this.#hash, random(), endpoint) ?? null;
+    if (next === null) {
+      this.#answerFault(fault);
+      return;
+    }
+    this.#gateway.count('retries');
+    this.#gateway.countFault(fault);
+    this.#send(next, !isKeepAliveRace);
+  }
+
+  #cancelUpstream(): void {
+    const connection = this.#connection;
+    this.#connection = null;
+    connection?.cancel();
+  }
+
+  // The response.
+
+  onInterimResponse(head: ResponseHead): void {
+    const downstream = this.#requireDownstream();
+    downstream.sendInterim(head.status, head.reason, hardenResponseFields(head, this.#requireRoute().responsePlan, downstream.tls !== null));
+  }
+
+  onResponse(head: ResponseHead): void {
+    const downstream = this.#requireDownstream();
+    this.#phase = 'responding';
+    this.#respondedMs = this.#gateway.clock.nowMs();
+    this.#endpoint?.slot.recordSuccess();
+    this.status = head.status;
+    const lines = hardenResponseFields(head, this.#requireRoute().responsePlan, downstream.tls !== null);
+    const date = head.hasDate ? '' : `date: ${this.#gateway.clock.httpDate()}\r\n`;
+    const announced = announceLength(head.bodyLength, head.contentLength, head.status, this.#facts.method);
+    downstream.beginResponse(head.status, head.reason, lines + date, head.bodyLength, announced, true);
+  }
+
+  onResponseBody(bytes: Buffer, start: number, end: number): void {
+    this.#downstream?.writeBody(bytes, start, end);
+  }
+
+  onUpstreamReadEnd(): void {
+    const downstream = this.#requireDownstream();
+    downstream.flush();
+    if (downstream.isBackedUp) this.#connection?.pause();
+  }
+
+  onDownstreamDrain(): void {
+    this.#connection?.resume();
+  }
+
+  onResponseEnd(): void {
+    this.#connection = null;
+    this.#requireDownstream().endResponse();
+    this.#finish();
+  }
+
+  onDownstreamClosed(fault: FaultCode): void {
+    if (this.#phase === 'closed') return;
+    this.#cancelUpstream();
+    this.fault = fault;
+    this.#finish();
+  }
+
+  // The end.
+
+  #answerFault(fault: FaultCode): void {
+    const downstream = this.#requireDownstream();
+    this.fault = fault;
+    if (this.#phase === 'responding') {
+      if (downstream.isResponseCommitted) {
+        // A response that cannot be completed must not look complete.
+        downstream.abort();
+        this.#finish();
+        return;
+      }
+      downstream.abandonResponse();
+    }
+    this.#answer(answerFault(fault, this.#facts));
+  }
+
+  #answer(answer: Answer): void {
+    const downstream = this.#requireDownstream();
+    this.#phase = 'responding';
+    this.#cancelUpstream();
+    this.status = answer.status;
+    sendAnswer(downstream, answer, this.#facts.method, this.#responsePlan(), this.#gateway.clock.httpDate());
+    this.#finish();
+  }
+
+  #responsePlan(): ResponsePlan {
+    return this.#facts.route?.responsePlan ?? this.#gateway.defaultResponsePlan;
+  }
+
+  /** Counts, logs, and gives everything back. The last call of every exchange. */
+  #finish(): void {
+    const downstream = this.#requireDownstream();
+    const gateway = this.#gateway;
+    this.#phase = 'closed';
+    this.#body.drop();
+    this.totalMs = gateway.clock.nowMs() - this.#facts.startedMs;
+    this.bytesReceived = downstream.bytesReceived;
+    this.bytesSent = downstream.bytesSent;
+    if (this.fault !== null) gateway.countFault(this.fault);
+    this.#countForCustomer();
+    if (gateway.accessLog !== null) {
+      this.time = gateway.clock.isoTime();
+      gateway.accessLog.append(formatAccessLine(this));
+    }
+    this.#downstream = null;
+    this.#connection = null;
+    this.#release(this);
+    downstream.completeExchange();
+  }
+
+  #countForCustomer(): void {
+    const customer = this.#facts.site?.customer;
+    if (customer === undefined) return;
+    const {counters} = customer;
+    const statusClass = Math.floor(this.status / 100);
+    const rows = this.#facts.route?.pool?.counters ?? customer.unpooledCounters;
+    rows[statusClass] = (rows[statusClass] as number) + 1;
+    counters[CUSTOMER.bytesReceived] = (counters[CUSTOMER.bytesReceived] as number) + this.bytesReceived;
+    counters[CUSTOMER.bytesSent] = (counters[CUSTOMER.bytesSent] as number) + this.bytesSent;
+    counters[CUSTOMER.durationSumMs] = (counters[CUSTOMER.durationSumMs] as number) + this.totalMs;
+    const bucket = durationColumn(this.totalMs);
+    counters[bucket] = (counters[bucket] as number) + 1;
+  }
+
+  #requireDownstream(): Downstream {
+    if (this.#downstream === null) throw new Error('the exchange is not open');
+    return this.#downstream;
+  }
+
+  #requireRoute(): Route {
+    if (this.#facts.route === null) throw new Error('the request has not been admitted');
+    return this.#facts.route;
+  }
+
+  // What the log line shows besides the fields above.
+
+  get requestId(): string { return this.#facts.requestId; }
+  get customer(): string { return this.#facts.site?.customer.name ?? ''; }
+  get pool(): string { return this.#facts.route?.pool?.snapshot.name ?? ''; }
+  get clientAddress(): string { return this.#facts.client?.address ?? ''; }
+  get host(): string { return this.#facts.host; }
+  get method(): string { return this.#facts.method; }
+  get target(): string { return this.#facts.target; }
+  get protocol(): string { return this.#downstream?.protocol ?? ''; }
+  get endpoint(): string { return this.#endpoint?.text ?? ''; }
+  get tlsVersion(): string { return this.#downstream?.tls?.version ?? ''; }
+  get tlsCipher(): string { return this.#downstream?.tls?.cipher ?? ''; }
+  get userAgent(): string { return this.#facts.userAgent; }
+  get referer(): string { return this.#facts.referer; }
+  get queueMs(): number { return this.#dispatchedMs === 0 ? 0 : this.#dispatchedMs - this.#facts.startedMs; }
+  get connectMs(): number { return this.#connectedMs === 0 ? 0 : this.#connectedMs - this.#dispatchedMs; }
+  get firstByteMs(): number { return this.#respondedMs === 0 ? 0 : this.#respondedMs - this.#facts.startedMs; }
+}

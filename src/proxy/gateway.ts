@@ -1,0 +1,79 @@
+/** What all exchanges of a proxy thread share. */
+import type {NodeSnapshot} from '#src/config/snapshot.ts';
+import type {Clock} from '#src/core/clock.ts';
+import {faultColumn, NODE, type NodeColumn} from '#src/shared/counters.ts';
+import type {CidrSet} from '#src/core/ip.ts';
+import type {FaultCode} from '#src/core/faults.ts';
+import {KeyedHash} from '#src/core/keyed-hash.ts';
+import type {AccessLog} from '#src/observe/access-log.ts';
+import {compileNetworks} from '#src/policy/access.ts';
+import {compileLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
+import {planResponseFields} from '#src/policy/response-hardening.ts';
+import type {RateBuckets} from '#src/shared/rate-buckets.ts';
+import type {Upstream} from '#src/upstream/upstream.ts';
+import type {Tables} from '#src/proxy/tables.ts';
+
+export interface GatewayParts {
+  readonly clock: Clock;
+  readonly hash: KeyedHash;
+  readonly buckets: RateBuckets;
+  readonly upstream: Upstream;
+  readonly tables: Tables;
+  readonly counters: Float64Array;
+  /** Random text that makes this thread's request ids its own. */
+  readonly requestIdPrefix: string;
+  /** In [0, 1). */
+  readonly random: () => number;
+}
+
+export class Gateway {
+  readonly clock: Clock;
+  readonly hash: KeyedHash;
+  /** Without a secret: the nodes of a fleet, and one node after a restart, send a key to the same endpoint. */
+  readonly balanceHash = new KeyedHash(new Uint8Array(16));
+  readonly buckets: RateBuckets;
+  readonly upstream: Upstream;
+  readonly tables: Tables;
+  readonly random: () => number;
+  /** For answers outside of any route. */
+  readonly defaultResponsePlan = planResponseFields({set: [], remove: []});
+  /** Null where the access log is off. */
+  accessLog: AccessLog | null = null;
+  trustedProxies: CidrSet;
+  limits: readonly CompiledLimit[];
+  readonly #counters: Float64Array;
+  readonly #requestIdPrefix: string;
+  #requestNumber = 0;
+
+  constructor(parts: GatewayParts, node: NodeSnapshot) {
+    this.clock = parts.clock;
+    this.hash = parts.hash;
+    this.buckets = parts.buckets;
+    this.upstream = parts.upstream;
+    this.tables = parts.tables;
+    this.random = parts.random;
+    this.#counters = parts.counters;
+    this.#requestIdPrefix = parts.requestIdPrefix;
+    this.trustedProxies = compileNetworks(node.trustedProxies);
+    this.limits = compileLimits('', node.limits, parts.hash);
+  }
+
+  configure(node: NodeSnapshot): void {
+    this.trustedProxies = compileNetworks(node.trustedProxies);
+    this.limits = compileLimits('', node.limits, this.hash);
+  }
+
+  nextRequestId(): string {
+    return this.#requestIdPrefix + (this.#requestNumber++).toString(16).padStart(8, '0');
+  }
+
+  count(column: NodeColumn, by = 1): void {
+    const at = NODE[column];
+    this.#counters[at] = (this.#counters[at] as number) + by;
+  }
+
+  countFault(fault: FaultCode): void {
+    const at = faultColumn(fault);
+    this.#counters[at] = (this.#counters[at] as number) + 1;
+  }
+}

@@ -1,0 +1,166 @@
+/** A proxy thread's parts, put together: what `worker.ts` drives with the control thread's messages. */
+import type {ListenerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
+import {Clock, type TimeSource} from '#src/core/clock.ts';
+import {DeadlineWheel} from '#src/core/deadline-wheel.ts';
+import {KeyedHash} from '#src/core/keyed-hash.ts';
+import {LIMITS} from '#src/core/limits.ts';
+import {Certificates} from '#src/edge/certificates.ts';
+import {Edge} from '#src/edge/edge.ts';
+import {Listener} from '#src/edge/listener.ts';
+import {AccessLog} from '#src/observe/access-log.ts';
+import {ConnectionTable} from '#src/shared/connection-table.ts';
+import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
+import type {CustomerAssignment, ThreadStart} from '#src/shared/messages.ts';
+import {RateBuckets} from '#src/shared/rate-buckets.ts';
+import {Upstream} from '#src/upstream/upstream.ts';
+import {ExchangePool} from '#src/proxy/exchange-pool.ts';
+import {Gateway} from '#src/proxy/gateway.ts';
+import {Tables} from '#src/proxy/tables.ts';
+
+export interface ProxyEnvironment {
+  readonly time: TimeSource;
+  readonly random: () => number;
+  readonly requestIdPrefix: string;
+  readonly log: (level: 'warn' | 'error', message: string, detail: Readonly<Record<string, string | number | boolean>>) => void;
+}
+
+export interface ConfigurationChange {
+  /** Null: as it was. */
+  readonly node: NodeSnapshot | null;
+  readonly customers: readonly CustomerAssignment[];
+  readonly removed: readonly string[];
+}
+
+export class Proxy {
+  readonly #environment: ProxyEnvironment;
+  readonly #clock: Clock;
+  readonly #wheel: DeadlineWheel;
+  readonly #edge: Edge;
+  readonly #upstream: Upstream;
+  readonly #gateway: Gateway;
+  readonly #certificates = new Certificates();
+  readonly #listeners = new Map<string, Listener>();
+  #ticketKeys: Buffer;
+  #accessLogPath = 'off';
+
+  constructor(start: ThreadStart, node: NodeSnapshot, environment: ProxyEnvironment) {
+    const {memory, thread, threads} = start;
+    const counters = openRow(memory.nodeCounters, NODE_ROW_LENGTH, thread);
+    const hash = new KeyedHash(memory.hashSecret);
+    const reportBug = (error: unknown): void => environment.log('error', 'an exception ended a connection: please report this', {error: error instanceof Error ? error.stack ?? error.message : String(error)});
+    const clock = new Clock(environment.time);
+    const wheel = new DeadlineWheel(LIMITS.wheelTickMs, clock.nowMs());
+    this.#environment = environment;
+    this.#clock = clock;
+    this.#wheel = wheel;
+    this.#upstream = new Upstream({clock, wheel, counters, reportBug}, node.timeouts.upstreamKeepAliveMs);
+    const tables = new Tables(hash, {thread, threads});
+    const buckets = new RateBuckets(memory.rateBuckets);
+    this.#gateway = new Gateway({clock, hash, buckets, upstream: this.#upstream, tables, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
+    const exchanges = new ExchangePool(this.#gateway);
+    const connectionTable = new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax);
+    this.#edge = new Edge({clock, wheel, hash, connectionTable, counters, acquireHandler: (downstream) => exchanges.acquire(downstream), reportBug}, node.timeouts, node.caps);
+    this.#ticketKeys = Buffer.from(start.ticketKeys);
+  }
+
+  /**
+   * Puts a configuration in force. New listeners are bound first: if that fails, the error is thrown and nothing has changed.
+   * Returns the bound ports by listener name.
+   */
+  async configure(change: ConfigurationChange): Promise<Readonly<Record<string, number>>> {
+    const opened = change.node === null ? [] : await this.#openListeners(change.node.listeners);
+    for (const assignment of change.customers) {
+      this.#gateway.tables.assign(assignment);
+      this.#certificates.assign(assignment.snapshot.name, assignment.snapshot.certificates);
+    }
+    for (const name of change.removed) {
+      this.#gateway.tables.remove(name);
+      this.#certificates.remove(name);
+    }
+    if (change.node !== null) this.#configureNode(change.node, opened);
+    return Object.fromEntries([...this.#listeners.values()].map((listener) => [listener.snapshot.name, listener.port]));
+  }
+
+  async #openListeners(snapshots: readonly ListenerSnapshot[]): Promise<readonly Listener[]> {
+    const opened: Listener[] = [];
+    try {
+      for (const snapshot of snapshots) {
+        if (this.#listeners.has(listenerKey(snapshot))) continue;
+        const listener = new Listener({edge: this.#edge, certificates: this.#certificates, snapshot, ticketKeys: this.#ticketKeys});
+        await listener.listen();
+        opened.push(listener);
+      }
+    } catch (error) {
+      for (const listener of opened) listener.close();
+      throw error;
+    }
+    return opened;
+  }
+
+  #configureNode(node: NodeSnapshot, opened: readonly Listener[]): void {
+    this.#edge.timeouts = node.timeouts;
+    this.#edge.caps = node.caps;
+    this.#upstream.keepAliveMs = node.timeouts.upstreamKeepAliveMs;
+    this.#gateway.configure(node);
+    for (const listener of opened) this.#listeners.set(listenerKey(listener.snapshot), listener);
+    const wanted = new Map(node.listeners.map((snapshot) => [listenerKey(snapshot), snapshot]));
+    for (const [key, listener] of this.#listeners) {
+      const snapshot = wanted.get(key);
+      if (snapshot !== undefined) listener.snapshot = snapshot;
+      else {
+        listener.close();
+        this.#listeners.delete(key);
+      }
+    }
+    this.#openAccessLog(node.log.access);
+  }
+
+  #openAccessLog(path: string): void {
+    if (path === this.#accessLogPath) return;
+    this.#accessLogPath = path;
+    const before = this.#gateway.accessLog;
+    this.#gateway.accessLog = path === 'off' ? null : new AccessLog(path, {
+      onDropped: () => this.#gateway.count('logLinesDropped'),
+      onError: (message) => this.#environment.log('error', message, {path}),
+    });
+    before?.end(() => undefined);
+  }
+
+  setTicketKeys(keys: Uint8Array): void {
+    this.#ticketKeys = Buffer.from(keys);
+    for (const listener of this.#listeners.values()) listener.setTicketKeys(this.#ticketKeys);
+  }
+
+  reopenLogs(): void {
+    this.#gateway.accessLog?.reopen();
+  }
+
+  /** Fires deadlines and writes the log. Call it every `LIMITS.wheelTickMs`. */
+  tick(): void {
+    this.#wheel.advance(this.#clock.nowMs());
+    this.#gateway.accessLog?.flush();
+  }
+
+  /** Stops accepting, ends idle connections, and lets the others finish. */
+  beginDrain(): void {
+    for (const listener of this.#listeners.values()) listener.close();
+    this.#listeners.clear();
+    this.#edge.drain();
+  }
+
+  get openConnections(): number {
+    return this.#edge.connections.size;
+  }
+
+  /** Ends what is left, and resolves when the log is written. */
+  async finish(): Promise<void> {
+    this.#edge.cut();
+    const {accessLog} = this.#gateway;
+    if (accessLog !== null) await new Promise<void>((resolve) => accessLog.end(resolve));
+  }
+}
+
+/** A listener with the same key can be kept; everything else of it changes in place. */
+function listenerKey(snapshot: ListenerSnapshot): string {
+  return `${snapshot.protocol} ${snapshot.address} ${snapshot.port}${snapshot.port === 0 ? ` ${snapshot.name}` : ''}`;
+}

@@ -1,0 +1,48 @@
+/** What is known of one request: filled by the admission, read by everything after it, and written to the log at the end. */
+import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import type {Route, Site} from '#src/proxy/tables.ts';
+
+export class RequestFacts {
+  requestId = '';
+  startedMs = 0;
+  client: ClientIdentity | null = null;
+  method = '';
+  /** Target as the client sent it. */
+  target = '';
+  /** Host without port, lower case; empty until it is known to be valid. */
+  host = '';
+  /** Host with the port that the client named: what the upstream is sent. */
+  authority = '';
+  /** Normalised path and query: what is matched *and* what is sent. */
+  normalTarget = '';
+  userAgent = '';
+  referer = '';
+  accept = '';
+  site: Site | null = null;
+  route: Route | null = null;
+  /** Milliseconds after which a limited client may come again. */
+  retryAfterMs = 0;
+  /** Methods that the path knows, for a 405. */
+  allowedMethods: readonly string[] = [];
+  /** The https address of this request, where it came in cleartext and must not be served there. */
+  httpsLocation = '';
+
+  reset(requestId: string, startedMs: number): void {
+    this.requestId = requestId;
+    this.startedMs = startedMs;
+    this.client = null;
+    this.method = '';
+    this.target = '';
+    this.host = '';
+    this.authority = '';
+    this.normalTarget = '';
+    this.userAgent = '';
+    this.referer = '';
+    this.accept = '';
+    this.site = null;
+    this.route = null;
+    this.retryAfterMs = 0;
+    this.allowedMethods = [];
+    this.httpsLocation = '';
+  }
+}

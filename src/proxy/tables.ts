@@ -1,0 +1,145 @@
+/**
+ * The configuration in the form that requests are served from: one immutable object a route. A request keeps the objects that it was
+ * admitted under; a reload puts new ones into the tables and leaves the old to the requests that hold them.
+ */
+import type {PoolSnapshot, RouteSnapshot} from '#src/config/snapshot.ts';
+import type {KeyedHash} from '#src/core/keyed-hash.ts';
+import type {CidrSet} from '#src/core/ip.ts';
+import {compileAccess, compileNetworks, type AccessRule} from '#src/policy/access.ts';
+import {HostTable} from '#src/policy/host-table.ts';
+import {PathTable} from '#src/policy/path-table.ts';
+import {planRequestFields, type FieldPlan} from '#src/policy/request-hardening.ts';
+import {compileLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
+import {planResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
+import {CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
+import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
+import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
+import type {SlotRef} from '#src/shared/slots.ts';
+import {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
+import {UpstreamPool} from '#src/upstream/pool.ts';
+
+export interface Customer {
+  readonly name: string;
+  readonly limits: readonly CompiledLimit[];
+  /** This thread's rows, see `shared/counters.ts`. */
+  readonly counters: Float64Array;
+  /** Counts what no pool answered. */
+  readonly unpooledCounters: Float64Array;
+  readonly pools: ReadonlyMap<string, UpstreamPool>;
+  readonly hosts: readonly {readonly pattern: string; readonly site: Site}[];
+}
+
+export interface Site {
+  readonly customer: Customer;
+  readonly paths: PathTable<Route>;
+}
+
+export interface Route {
+  readonly snapshot: RouteSnapshot;
+  /** Null where the route answers by itself. */
+  readonly pool: UpstreamPool | null;
+  readonly access: AccessRule | null;
+  readonly requestPlan: FieldPlan;
+  readonly responsePlan: ResponsePlan;
+}
+
+export interface ThreadNumbers {
+  readonly thread: number;
+  readonly threads: number;
+}
+
+export class Tables {
+  readonly hosts = new HostTable<Site>();
+  readonly #customers = new Map<string, Customer>();
+  readonly #hash: KeyedHash;
+  readonly #numbers: ThreadNumbers;
+
+  constructor(hash: KeyedHash, numbers: ThreadNumbers) {
+    this.#hash = hash;
+    this.#numbers = numbers;
+  }
+
+  /** Puts a customer's configuration in force. Endpoints that have not changed keep their connections. */
+  assign(assignment: CustomerAssignment): void {
+    const {name} = assignment.snapshot;
+    const before = this.#customers.get(name);
+    const customer = this.#build(assignment, before);
+    const kept = new Set([...customer.pools.values()].flatMap((pool) => pool.endpoints));
+    if (before !== undefined) this.#withdraw(before, kept);
+    this.#customers.set(name, customer);
+    for (const {pattern, site} of customer.hosts) this.hosts.set(pattern, site);
+  }
+
+  remove(name: string): void {
+    const customer = this.#customers.get(name);
+    if (customer === undefined) return;
+    this.#customers.delete(name);
+    this.#withdraw(customer, new Set());
+  }
+
+  #withdraw(customer: Customer, kept: ReadonlySet<UpstreamEndpoint>): void {
+    for (const {pattern, site} of customer.hosts) this.hosts.delete(pattern, site);
+    for (const pool of customer.pools.values()) {
+      for (const endpoint of pool.endpoints) {
+        if (!kept.has(endpoint)) endpoint.retire();
+      }
+    }
+  }
+
+  #build(assignment: CustomerAssignment, before: Customer | undefined): Customer {
+    const {snapshot} = assignment;
+    const networks = compileNetworks(snapshot.networks);
+    const pools = new Map<string, UpstreamPool>();
+    for (const pool of snapshot.pools) {
+      const endpoints = this.#buildEndpoints(pool, networks, assignment, before?.pools.get(pool.name));
+      pools.set(pool.name, new UpstreamPool(pool, endpoints, this.#row(assignment.poolCounters[pool.name], POOL_ROW_LENGTH)));
+    }
+    const hosts: {pattern: string; site: Site}[] = [];
+    const customer: Customer = {
+      name: snapshot.name,
+      limits: compileLimits(snapshot.name, snapshot.limits, this.#hash),
+      counters: this.#row(assignment.counters, CUSTOMER_ROW_LENGTH),
+      unpooledCounters: this.#row(assignment.poolCounters[''], POOL_ROW_LENGTH),
+      pools,
+      hosts,
+    };
+    for (const {hosts: patterns, routes} of snapshot.sites) {
+      const paths = new PathTable(routes.map((route) => ({path: route.path, match: route.match, methods: route.methods, value: compileRoute(route, pools)})));
+      const site: Site = {customer, paths};
+      for (const pattern of patterns) hosts.push({pattern, site});
+    }
+    return customer;
+  }
+
+  #buildEndpoints(pool: PoolSnapshot, networks: CidrSet, assignment: CustomerAssignment, before: UpstreamPool | undefined): readonly UpstreamEndpoint[] {
+    return pool.servers.map((server) => {
+      const known = before?.endpoints.find((endpoint) => endpoint.address === server.address && endpoint.port === server.port);
+      if (known !== undefined && known.matches(pool, server, assignment.snapshot.networks)) return known;
+      const slot = assignment.endpoints[endpointKey(pool.name, server.address, server.port)];
+      if (slot === undefined) throw new Error(`no slot for ${server.address} in pool ${pool.name}`);
+      const {thread, threads} = this.#numbers;
+      return new UpstreamEndpoint({pool, server, networks, networkTexts: assignment.snapshot.networks, slot: new EndpointSlot(slot, threads, thread)});
+    });
+  }
+
+  #row(slot: SlotRef | undefined, length: number): Float64Array {
+    if (slot === undefined) throw new Error('an assignment without its counters');
+    return openRow(slot, length, this.#numbers.thread);
+  }
+}
+
+function compileRoute(route: RouteSnapshot, pools: ReadonlyMap<string, UpstreamPool>): Route {
+  return {
+    snapshot: route,
+    pool: route.action.type === 'pool' ? requirePool(pools, route.action.pool) : null,
+    access: compileAccess(route.allow, route.deny),
+    requestPlan: planRequestFields(route.requestFields),
+    responsePlan: planResponseFields(route.responseFields),
+  };
+}
+
+function requirePool(pools: ReadonlyMap<string, UpstreamPool>, name: string): UpstreamPool {
+  const pool = pools.get(name);
+  if (pool === undefined) throw new Error(`a route names the unknown pool ${name}`);
+  return pool;
+}

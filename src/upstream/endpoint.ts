@@ -1,0 +1,64 @@
+/**
+ * One server of a customer's pool as a proxy thread sees it, with its connections. The object *is* the key of connection reuse: it is
+ * made for one customer, one pool and one address, and a connection never leaves it.
+ */
+import type {PoolSnapshot, ServerSnapshot} from '#src/config/snapshot.ts';
+import type {CidrSet} from '#src/core/ip.ts';
+import type {EndpointSlot} from '#src/shared/endpoint-slot.ts';
+import type {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
+
+export interface EndpointParts {
+  readonly pool: PoolSnapshot;
+  readonly server: ServerSnapshot;
+  /** The customer's networks: the only place where its requests may go. */
+  readonly networks: CidrSet;
+  readonly networkTexts: readonly string[];
+  readonly slot: EndpointSlot;
+}
+
+export class UpstreamEndpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly backup: boolean;
+  readonly drain: boolean;
+  readonly slot: EndpointSlot;
+  readonly networks: CidrSet;
+  readonly pool: PoolSnapshot;
+  readonly #fingerprint: string;
+  /** `10.20.1.11:3000`, `[fd00::1]:3000`: for the log. */
+  readonly text: string;
+  /** Connections without a request, the one used last at the end: the others may become old and end. */
+  readonly idle: UpstreamConnection[] = [];
+  /** A reload has taken the endpoint away: its connections end after what they are at. */
+  isRetired = false;
+
+  constructor(parts: EndpointParts) {
+    const {server} = parts;
+    this.address = server.address;
+    this.port = server.port;
+    this.weight = server.weight;
+    this.backup = server.backup;
+    this.drain = server.drain;
+    this.slot = parts.slot;
+    this.networks = parts.networks;
+    this.pool = parts.pool;
+    this.#fingerprint = fingerprint(parts.pool, server, parts.networkTexts);
+    this.text = server.address.includes(':') ? `[${server.address}]:${server.port}` : `${server.address}:${server.port}`;
+  }
+
+  /** Nothing that an endpoint is made of has changed, so that it can be kept with its connections. */
+  matches(pool: PoolSnapshot, server: ServerSnapshot, networkTexts: readonly string[]): boolean {
+    return this.#fingerprint === fingerprint(pool, server, networkTexts);
+  }
+
+  retire(): void {
+    this.isRetired = true;
+    for (const connection of this.idle.splice(0)) connection.destroy();
+  }
+}
+
+/** The pool's other servers are left out: adding one does not touch this one's connections. */
+function fingerprint(pool: PoolSnapshot, server: ServerSnapshot, networkTexts: readonly string[]): string {
+  return JSON.stringify([{...pool, servers: []}, server, networkTexts]);
+}

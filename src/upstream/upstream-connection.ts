@@ -1,0 +1,331 @@
+/**
+ * One HTTP/1.1 connection to an endpoint: sends one request at a time, reads one response. Whatever the upstream does that is not
+ * exactly one valid response ends the connection; it is then never used again.
+ */
+import type {Socket} from 'node:net';
+import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
+import {Deadlined} from '#src/core/deadline-wheel.ts';
+import type {FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
+import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
+import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
+import {BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
+import type {ResponseHead} from '#src/http1/response-head.ts';
+import {dial} from '#src/upstream/dial.ts';
+import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
+import type {Upstream} from '#src/upstream/upstream.ts';
+
+/** Takes the response of one request. After `onResponseEnd` or `onUpstreamFault` the connection calls nothing more. */
+export interface ResponseHandler {
+  onUpstreamConnected(): void;
+  /** An interim response that may be forwarded (103). The head is lent. */
+  onInterimResponse(head: ResponseHead): void;
+  /** The final response; its body follows where `head.bodyLength` is not 0. The head is lent. */
+  onResponse(head: ResponseHead): void;
+  onResponseBody(bytes: Buffer, start: number, end: number): void;
+  onResponseEnd(): void;
+  /** Everything that one read brought has been handed over, and there may be more to come. */
+  onUpstreamReadEnd(): void;
+  onUpstreamDrain(): void;
+  onUpstreamFault(fault: FaultCode): void;
+}
+
+type Phase = 'connecting' | 'idle' | 'head' | 'body' | 'closed';
+
+/** What the deadline that is armed stands for. It is not disarmed when a phase ends: `none` makes it a no-op. */
+type Waiting = 'none' | 'connect' | 'drain' | 'head' | 'body' | 'keep_alive';
+
+const FAULT_OF_WAITING = {
+  connect: 'connect_timeout', drain: 'response_head_timeout', head: 'response_head_timeout', body: 'response_idle_timeout',
+} as const satisfies Partial<Record<Waiting, FaultCode>>;
+
+export class UpstreamConnection extends Deadlined implements BodySink {
+  readonly endpoint: UpstreamEndpoint;
+  /** Bytes of the current response. */
+  bytesReceived = 0;
+  /** Responses completed before the current request. */
+  served = 0;
+  isConnected = false;
+  readonly #upstream: Upstream;
+  readonly #socket: Socket;
+  readonly #body = new BodyDecoder();
+  #phase: Phase = 'connecting';
+  #waiting: Waiting = 'none';
+  #handler: ResponseHandler | null = null;
+  #timeouts: RouteTimeoutsSnapshot | null = null;
+  #method = '';
+  #interims = 0;
+  #isRequestEnded = true;
+  #isReusable = false;
+  /** Part of a head. */
+  #stash: Buffer | null = null;
+
+  private constructor(upstream: Upstream, endpoint: UpstreamEndpoint, socket: Socket) {
+    super();
+    this.#upstream = upstream;
+    this.endpoint = endpoint;
+    this.#socket = socket;
+  }
+
+  /** A connection that is ready for a request: an idle one, or a new one. The fault says why there is none. */
+  static acquire(upstream: Upstream, endpoint: UpstreamEndpoint, mayReuse: boolean): UpstreamConnection | FaultCode {
+    const idle = mayReuse ? endpoint.idle.pop() : undefined;
+    if (idle !== undefined) {
+      upstream.count('upstreamConnectionsReused');
+      return idle;
+    }
+    if (!endpoint.slot.tryOpenConnection(endpoint.pool.connectionsMax)) return 'endpoint_saturated';
+    // The callback reaches the connection through this variable: the socket exists first.
+    let connection: UpstreamConnection | null = null;
+    const socket = dial(endpoint, {buffer: upstream.readBuffer, callback: (length) => connection?.onRead(length) ?? false});
+    if (socket === null) {
+      endpoint.slot.closeConnection();
+      return 'endpoint_forbidden';
+    }
+    connection = new UpstreamConnection(upstream, endpoint, socket);
+    connection.#attach();
+    upstream.count('upstreamConnectionsOpened');
+    return connection;
+  }
+
+  get isBackedUp(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
+  #attach(): void {
+    this.#socket.on('connect', () => this.#onConnect());
+    this.#socket.on('drain', () => this.#onDrain());
+    this.#socket.on('end', () => this.#onEnd());
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EMFILE' || error.code === 'ENFILE') this.#upstream.countFault('descriptors_exhausted');
+    });
+    this.#socket.on('close', () => this.#onClose());
+  }
+
+  /** Begins a request. Its head and body follow with `write…`, then `endRequest`. */
+  begin(handler: ResponseHandler, method: string, timeouts: RouteTimeoutsSnapshot): void {
+    this.#handler = handler;
+    this.#method = method;
+    this.#timeouts = timeouts;
+    this.#isRequestEnded = false;
+    this.#interims = 0;
+    this.bytesReceived = 0;
+    this.endpoint.slot.beginRequest();
+    if (this.#phase === 'idle') this.#phase = 'head';
+    else this.#wait('connect', timeouts.connectMs);
+  }
+
+  writeText(latin1: string): void {
+    this.#socket.write(latin1, 'latin1');
+  }
+
+  /** The bytes must not change afterwards. */
+  writeBytes(bytes: Buffer): void {
+    this.#socket.write(bytes);
+    if (this.isBackedUp && this.#phase === 'head') this.#waitFor('drain');
+  }
+
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
+  endRequest(): void {
+    this.#isRequestEnded = true;
+    if (this.#phase === 'head') this.#waitFor('head');
+  }
+
+  pause(): void {
+    if (this.#phase === 'body') this.#waiting = 'none';
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (this.#phase === 'body') this.#waitFor('body');
+    this.#socket.resume();
+  }
+
+  /** The request is given up, and with it the connection: what it would still say belongs to nobody. */
+  cancel(): void {
+    this.#detach();
+    this.destroy();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+    this.#onClose();
+  }
+
+  /** An exception is a bug. It costs this request, and not the thread with all the others. */
+  onRead(length: number): boolean {
+    try {
+      this.#read(length);
+    } catch (error) {
+      this.#upstream.reportBug(error);
+      this.#fail('internal');
+    }
+    return true;
+  }
+
+  #read(length: number): void {
+    const {readBuffer} = this.#upstream;
+    this.bytesReceived += length;
+    switch (this.#phase) {
+      case 'head': {
+        const stash = this.#stash;
+        this.#stash = null;
+        const bytes = stash === null ? readBuffer : Buffer.concat([stash, readBuffer.subarray(0, length)]);
+        this.#readHead(bytes, stash === null ? length : bytes.length);
+        break;
+      }
+      case 'body':
+        this.#readBody(readBuffer, 0, length);
+        break;
+      case 'idle':
+        // A response that nobody asked for would be taken for the answer to the next request ("response queue poisoning").
+        this.#upstream.countFault('upstream_surplus');
+        this.destroy();
+        break;
+      case 'connecting':
+      case 'closed':
+    }
+  }
+
+  #readHead(bytes: Buffer, length: number): void {
+    const {responseHead: head} = this.#upstream;
+    let at = 0;
+    while (this.#phase === 'head') {
+      const end = head.parse(bytes, at, length, this.#method);
+      if (end === INVALID) {
+        this.#fail(head.fault);
+        return;
+      }
+      if (end === INCOMPLETE) {
+        if (at < length) this.#stash = Buffer.from(bytes.subarray(at, length));
+        return;
+      }
+      at = end;
+      if (head.status >= 200) break;
+      if (!this.#acceptInterim(head)) return;
+    }
+    if (this.#phase !== 'head') return;
+    this.#phase = 'body';
+    this.#isReusable = head.isPersistent && head.bodyLength !== BODY_UNTIL_CLOSE;
+    this.#body.begin(head.bodyLength);
+    this.#handler?.onResponse(head);
+    this.#readBody(bytes, at, length);
+  }
+
+  /** 100 is consumed, 103 may be forwarded, 101 was not asked for; all others are dropped. */
+  #acceptInterim(head: ResponseHead): boolean {
+    if (head.status === 101) {
+      this.#fail('upstream_upgrade_unasked');
+      return false;
+    }
+    if (++this.#interims > LIMITS.interimResponsesMax) {
+      this.#fail('upstream_head_invalid');
+      return false;
+    }
+    if (head.status === 103) this.#handler?.onInterimResponse(head);
+    return true;
+  }
+
+  #readBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#phase !== 'body') return;
+    const at = this.#body.decode(bytes, start, end, this);
+    if (this.#phase !== 'body') return;
+    if (this.#body.isInvalid) this.#fail('upstream_chunk_invalid');
+    else if (!this.#body.isComplete) {
+      // While the client is the slower one, its own deadline counts.
+      if (!this.#socket.isPaused()) this.#waitFor('body');
+      this.#handler?.onUpstreamReadEnd();
+    } else if (at < end) this.#fail('upstream_surplus');
+    else this.#finish();
+  }
+
+  onBody(bytes: Buffer, start: number, end: number): void {
+    this.#handler?.onResponseBody(bytes, start, end);
+  }
+
+  /** The response is complete. The connection is back in its endpoint before the handler may want it again. */
+  #finish(): void {
+    const handler = this.#detach();
+    if (this.#isReusable && this.#isRequestEnded && !this.endpoint.isRetired) {
+      this.#phase = 'idle';
+      this.served++;
+      this.endpoint.idle.push(this);
+      this.#wait('keep_alive', this.#upstream.keepAliveMs);
+    } else this.destroy();
+    handler?.onResponseEnd();
+  }
+
+  #fail(fault: FaultCode): void {
+    const handler = this.#detach();
+    this.destroy();
+    handler?.onUpstreamFault(fault);
+  }
+
+  #detach(): ResponseHandler | null {
+    const handler = this.#handler;
+    if (handler !== null) this.endpoint.slot.endRequest();
+    this.#handler = null;
+    return handler;
+  }
+
+  #onConnect(): void {
+    if (this.#phase !== 'connecting') return;
+    this.isConnected = true;
+    this.#phase = 'head';
+    this.#waitFor(this.#isRequestEnded ? 'head' : 'drain');
+    this.#handler?.onUpstreamConnected();
+  }
+
+  #onDrain(): void {
+    if (this.#waiting === 'drain') this.#waitFor(this.#isRequestEnded ? 'head' : 'drain');
+    this.#handler?.onUpstreamDrain();
+  }
+
+  /** An orderly end: the way that some responses are complete. */
+  #onEnd(): void {
+    if (this.#phase !== 'body' || !this.#body.finish()) return;
+    this.#isReusable = false;
+    this.#finish();
+  }
+
+  #onClose(): void {
+    const phase = this.#phase;
+    if (phase === 'closed') return;
+    this.#phase = 'closed';
+    this.#stash = null;
+    this.#upstream.wheel.disarm(this);
+    this.#upstream.count('upstreamConnectionsClosed');
+    this.endpoint.slot.closeConnection();
+    if (phase === 'idle') {
+      const at = this.endpoint.idle.indexOf(this);
+      if (at >= 0) this.endpoint.idle.splice(at, 1);
+    }
+    const handler = this.#detach();
+    handler?.onUpstreamFault(phase === 'connecting' ? 'connect_failed' : phase === 'body' ? 'upstream_truncated' : 'upstream_closed');
+  }
+
+  onDeadline(): void {
+    const waiting = this.#waiting;
+    this.#waiting = 'none';
+    if (waiting === 'none') return;
+    if (waiting === 'keep_alive') this.destroy();
+    else this.#fail(FAULT_OF_WAITING[waiting]);
+  }
+
+  #waitFor(waiting: 'drain' | 'head' | 'body'): void {
+    const timeouts = this.#timeouts;
+    if (timeouts !== null) this.#wait(waiting, waiting === 'head' ? timeouts.responseHeadMs : timeouts.responseIdleMs);
+  }
+
+  #wait(waiting: Waiting, timeoutMs: number): void {
+    this.#waiting = waiting;
+    this.#upstream.wheel.arm(this, this.#upstream.clock.nowMs() + timeoutMs);
+  }
+}

@@ -1,0 +1,49 @@
+/** What every upstream connection of a thread shares. */
+import type {Clock} from '#src/core/clock.ts';
+import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
+import type {FaultCode} from '#src/core/faults.ts';
+import {ResponseHead} from '#src/http1/response-head.ts';
+import {NODE, faultColumn, type NodeColumn} from '#src/shared/counters.ts';
+
+const READ_BUFFER_BYTES = 64 * 1024;
+
+export interface UpstreamParts {
+  readonly clock: Clock;
+  readonly wheel: DeadlineWheel;
+  /** This thread's row of the node counters. */
+  readonly counters: Float64Array;
+  readonly reportBug: (error: unknown) => void;
+}
+
+export class Upstream {
+  readonly clock: Clock;
+  readonly wheel: DeadlineWheel;
+  /**
+   * All upstream sockets of a thread read into this one buffer, one after the other: nothing is allocated for a read, and an idle
+   * connection holds no buffer. Whatever outlives the read event is copied.
+   */
+  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  readonly responseHead = new ResponseHead();
+  /** A bug: an exception that ended a request. */
+  readonly reportBug: (error: unknown) => void;
+  keepAliveMs: number;
+  readonly #counters: Float64Array;
+
+  constructor(parts: UpstreamParts, keepAliveMs: number) {
+    this.clock = parts.clock;
+    this.wheel = parts.wheel;
+    this.reportBug = parts.reportBug;
+    this.#counters = parts.counters;
+    this.keepAliveMs = keepAliveMs;
+  }
+
+  count(column: NodeColumn): void {
+    const at = NODE[column];
+    this.#counters[at] = (this.#counters[at] as number) + 1;
+  }
+
+  countFault(fault: FaultCode): void {
+    const at = faultColumn(fault);
+    this.#counters[at] = (this.#counters[at] as number) + 1;
+  }
+}
