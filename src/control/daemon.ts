@@ -12,7 +12,7 @@ import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared
 import {SlotBook} from '#src/control/slot-book.ts';
 import {Supervisor, type ConfigureOutcome} from '#src/control/supervisor.ts';
 import type {DaemonLog} from '#src/observe/daemon-log.ts';
-import {createExposition, type ReloadOutcome} from '#src/observe/exposition.ts';
+import {createExposition, renderExposition, type ReloadOutcome} from '#src/observe/exposition.ts';
 import type {SharedMemory} from '#src/shared/messages.ts';
 
 /**
@@ -141,7 +141,7 @@ export class Daemon {
       isReady: () => this.#supervisor.describeUnreadiness() === null,
     });
     const sources = {
-      metrics: () => exposition.metrics(),
+      metrics: () => renderExposition(exposition),
       metricsType: exposition.contentType,
       unreadiness: () => this.#supervisor.describeUnreadiness(),
       onError: (error: unknown) => this.#options.log.error({err: error}, 'the admin listener failed'),

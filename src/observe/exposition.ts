@@ -2,6 +2,7 @@
  * Every metric that Prometheus can read. Labels come from the configuration and from closed tables only: nothing that a client
  * sends can ever make a series.
  */
+import {setImmediate} from 'node:timers/promises';
 import {Registry, type Metric} from 'prom-client';
 import type {CertificateSnapshot} from '#src/config/snapshot.ts';
 import {FAULT_CODES} from '#src/core/faults.ts';
@@ -71,6 +72,19 @@ export function createExposition(sources: ExpositionSources): Registry {
   ];
   for (const metric of metrics) registry.registerMetric(metric);
   return registry;
+}
+
+/**
+ * The text of all metrics, one after the other with a pause in between: with 10,000 customers all of them take a second, in which
+ * the thread would read neither heartbeats nor answers to probes.
+ */
+export async function renderExposition(registry: Registry): Promise<string> {
+  const parts: string[] = [];
+  for (const {name} of registry.getMetricsAsArray()) {
+    parts.push(await registry.getSingleMetricAsString(name));
+    await setImmediate();
+  }
+  return `${parts.join('\n\n')}\n`;
 }
 
 function createNodeMetrics({nodeCounters, threads}: ExpositionSources): Metric[] {

@@ -3,7 +3,7 @@ import {spawnSync} from 'node:child_process';
 import {test} from 'node:test';
 import {FAULT_CODES} from '#src/core/faults.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
-import {createExposition, type ExpositionSources} from '#src/observe/exposition.ts';
+import {createExposition, renderExposition, type ExpositionSources} from '#src/observe/exposition.ts';
 import {
   CUSTOMER, CUSTOMER_ROW_LENGTH, durationColumn, faultColumn, NODE, NODE_ROW_LENGTH, openRow, POOL_ROW_LENGTH, rowsByteLength,
 } from '#src/shared/counters.ts';
@@ -26,7 +26,7 @@ function createSources(customers = [makeCustomer('acme')]): ExpositionSources & 
 
 /** The series of an exposition: `name{labels}` to value. */
 async function scrape(sources: ExpositionSources): Promise<Map<string, number>> {
-  const text = await createExposition(sources).metrics();
+  const text = await renderExposition(createExposition(sources));
   return new Map(text.split('\n').filter(line => line !== '' && !line.startsWith('#')).map(line => {
     const space = line.lastIndexOf(' ');
     return [line.slice(0, space), Number(line.slice(space + 1))];
@@ -127,7 +127,7 @@ test('the number of series follows the configuration and the fault table alone',
 const hasPromtool = spawnSync('promtool', ['--version']).error === undefined;
 
 test('promtool finds nothing to mend', {skip: hasPromtool ? false : 'promtool is not installed (Debian package prometheus)'}, async () => {
-  const text = await createExposition(createSources([makeCustomer('a'), makeCustomer('b')])).metrics();
+  const text = await renderExposition(createExposition(createSources([makeCustomer('a'), makeCustomer('b')])));
   const {status, stdout, stderr} = spawnSync('promtool', ['check', 'metrics'], {input: text, encoding: 'utf8'});
   assert.deepEqual([status, stdout, stderr], [0, '', '']);
 });
