@@ -6,6 +6,7 @@ import {formatProblem} from '#src/config/problem.ts';
 import type {Snapshot} from '#src/config/snapshot.ts';
 import {AdminServer} from '#src/control/admin.ts';
 import type {Configuration} from '#src/control/configuration.ts';
+import {PortBook} from '#src/control/port-book.ts';
 import {Prober} from '#src/control/prober.ts';
 import {Reloader} from '#src/control/reloader.ts';
 import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared-memory.ts';
@@ -52,6 +53,7 @@ export interface Listening {
 export class Daemon {
   readonly #options: DaemonOptions;
   readonly #memory: SharedMemory;
+  readonly #ports: PortBook;
   readonly #slots: SlotBook;
   readonly #supervisor: Supervisor;
   readonly #prober: Prober;
@@ -62,18 +64,22 @@ export class Daemon {
 
   /** Rejects with a `StartError`; then nothing is left running. */
   static async start(options: DaemonOptions): Promise<Daemon> {
-    const daemon = new Daemon(options, await loadFirst(options));
+    const first = await loadFirst(options);
+    const ports = new PortBook();
+    const snapshot = await ports.resolve(first.snapshot).catch(toStartError('no free port was found for a listener'));
+    const daemon = new Daemon(options, first, snapshot, ports);
     await daemon.#start();
     return daemon;
   }
 
-  private constructor(options: DaemonOptions, first: RunningConfig) {
+  private constructor(options: DaemonOptions, first: RunningConfig, snapshot: Snapshot, ports: PortBook) {
     const {log, workerUrl} = options;
-    const {threads, caps} = first.snapshot.node;
+    const {threads, caps} = snapshot.node;
     this.#options = options;
     this.#memory = createSharedMemory(threads, caps.connectionsMax);
     this.#slots = new SlotBook(threads);
-    this.#inForce = this.#slots.assign(first.snapshot);
+    this.#ports = ports;
+    this.#inForce = this.#slots.assign(snapshot);
     this.#prober = new Prober({threads, log, random: Math.random});
     this.#reloader = new Reloader({...options, apply: next => this.#apply(next)}, first);
     this.#supervisor = new Supervisor({
@@ -86,10 +92,9 @@ export class Daemon {
   }
 
   get listening(): Listening {
-    const ports = this.#supervisor.listening;
     const {listeners, admin} = this.#inForce.snapshot.node;
     return {
-      listeners: Object.fromEntries(listeners.map(({name, address, port}) => [name, formatAddress(address, ports[name] ?? port)])),
+      listeners: Object.fromEntries(listeners.map(({name, address, port}) => [name, formatAddress(address, port)])),
       admin: formatAddress(admin.address, this.#admin?.address.port ?? admin.port),
     };
   }
@@ -146,13 +151,11 @@ export class Daemon {
       unreadiness: () => this.#supervisor.describeUnreadiness(),
       onError: (error: unknown) => this.#options.log.error({err: error}, 'the admin listener failed'),
     };
-    return AdminServer.listen(this.#inForce.snapshot.node.admin, sources).catch((error: unknown) => {
-      throw new StartError('the admin listener could not start', [error instanceof Error ? error.message : String(error)]);
-    });
+    return AdminServer.listen(this.#inForce.snapshot.node.admin, sources).catch(toStartError('the admin listener could not start'));
   }
 
   async #apply(next: Snapshot): Promise<ConfigureOutcome> {
-    const configuration = this.#slots.assign(next);
+    const configuration = this.#slots.assign(await this.#ports.resolve(next));
     const outcome = await this.#supervisor.configure(configuration);
     if (!outcome.ok) return outcome;
     this.#inForce = configuration;
@@ -172,6 +175,12 @@ async function loadFirst({configFile, source, cores, log}: DaemonOptions): Promi
   const {running, refusal} = mergeWithLastGood(loaded, null);
   if (running === null) throw new StartError('the configuration is refused', refusal.map(formatProblem));
   return running;
+}
+
+function toStartError(message: string): (error: unknown) => never {
+  return error => {
+    throw new StartError(message, [error instanceof Error ? error.message : String(error)]);
+  };
 }
 
 function formatAddress(address: string, port: number): string {

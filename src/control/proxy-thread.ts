@@ -7,7 +7,7 @@ export type ConfigureMessage = Extract<ControlMessage, {type: 'configure'}>;
 export type ThreadLogMessage = Extract<ThreadMessage, {type: 'log'}>;
 
 export type ConfigureAnswer =
-  | {readonly type: 'configured'; readonly listening: Readonly<Record<string, number>>}
+  | {readonly type: 'configured'}
   /** The thread refused, and still runs what it ran before. */
   | {readonly type: 'refused'; readonly error: string}
   /** The thread died or never answered: nobody knows what it runs. */
@@ -90,7 +90,7 @@ export class ProxyThread {
     this.lastHeardMs = this.#clock();
     switch (message.type) {
       case 'configured':
-        return this.#settle(message.revision, {type: 'configured', listening: message.listening});
+        return this.#settle(message.revision, {type: 'configured'});
       case 'configureFailed':
         return this.#settle(message.revision, {type: 'refused', error: message.error});
       case 'drained':

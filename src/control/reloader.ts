@@ -49,7 +49,10 @@ export class Reloader {
 
   async #reload(): Promise<ReloadOutcome> {
     const startedMs = performance.now();
-    const {outcome, stale} = await this.#attempt();
+    const {outcome, stale} = await this.#attempt().catch((error: unknown) => {
+      this.#options.log.error({err: error}, 'reload failed: unexpected error');
+      return {outcome: 'failure', stale: []} as const;
+    });
     const counts = {...this.#report.counts, [outcome]: this.#report.counts[outcome] + 1};
     this.#report = {
       counts, lastOutcome: outcome, lastDurationMs: performance.now() - startedMs,

@@ -1,6 +1,6 @@
 /** Keeps the proxy threads alive and in agreement about the configuration. */
 import {randomBytes} from 'node:crypto';
-import {buildConfigureMessage, PortBook, type Configuration} from '#src/control/configuration.ts';
+import {buildConfigureMessage, type Configuration} from '#src/control/configuration.ts';
 import {withDeadline} from '#src/control/deadline.ts';
 import {ProxyThread, type ConfigureAnswer, type ConfigureMessage, type ThreadLogMessage, type ThreadObserver} from '#src/control/proxy-thread.ts';
 import {RestartBackoff} from '#src/control/restart-backoff.ts';
@@ -41,12 +41,10 @@ export class Supervisor implements ThreadObserver {
   readonly #timings: SupervisorTimings;
   /** Changes of configuration and replacements take turns: a replacement never misses a change. */
   readonly #changes = new SerialQueue();
-  readonly #ports = new PortBook();
   readonly #threads: (ProxyThread | null)[];
   readonly #backoffs: readonly RestartBackoff[];
   readonly #restartTimers = new Set<NodeJS.Timeout>();
   readonly #restarts: number[];
-  #listening: Readonly<Record<string, number>> = {};
   #ticketKeys = randomBytes(TICKET_KEY_BYTES);
   #current: Configuration | null = null;
   #watch: NodeJS.Timeout | null = null;
@@ -58,11 +56,6 @@ export class Supervisor implements ThreadObserver {
     this.#threads = Array.from({length: options.threads}, () => null);
     this.#backoffs = Array.from({length: options.threads}, () => new RestartBackoff());
     this.#restarts = Array.from({length: options.threads}, () => 0);
-  }
-
-  /** Bound ports by listener name. */
-  get listening(): Readonly<Record<string, number>> {
-    return this.#listening;
   }
 
   /** Starts all threads with their first configuration. On any failure all are ended, and the error says why. */
@@ -189,23 +182,8 @@ export class Supervisor implements ThreadObserver {
     await Promise.all([...lost, ...doubtful].map(thread => thread.terminate()));
   }
 
-  /** Configures threads, in parallel except where the first one must find out a free port for the others. */
-  async #ask(threads: readonly ProxyThread[], message: ConfigureMessage): Promise<ConfigureAnswer[]> {
-    const [first, ...others] = threads;
-    if (first === undefined) return [];
-    if (!this.#ports.isOpen(message.node)) return Promise.all(threads.map(thread => this.#askOne(thread, message)));
-    const answer = await this.#askOne(first, message);
-    if (answer.type !== 'configured') return [answer];
-    return [answer, ...await Promise.all(others.map(thread => this.#askOne(thread, message)))];
-  }
-
-  async #askOne(thread: ProxyThread, message: ConfigureMessage): Promise<ConfigureAnswer> {
-    const answer = await thread.configure({...message, node: this.#ports.resolve(message.node)}, this.#timings.configureMs);
-    if (answer.type === 'configured') {
-      if (message.node !== null) this.#ports.learn(message.node, answer.listening);
-      this.#listening = answer.listening;
-    }
-    return answer;
+  #ask(threads: readonly ProxyThread[], message: ConfigureMessage): Promise<ConfigureAnswer[]> {
+    return Promise.all(threads.map(thread => thread.configure(message, this.#timings.configureMs)));
   }
 
   #watchHeartbeats(): void {

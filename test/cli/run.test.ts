@@ -45,12 +45,12 @@ interface Stage {
   readonly admin: (path: string) => Promise<string>;
 }
 
-async function createStage(context: TestContext, nodeText = NODE_TEXT): Promise<Stage> {
+async function createStage(context: TestContext, nodeText = NODE_TEXT, script = ''): Promise<Stage> {
   const application = await startApplication(context);
   const config = await createConfigFolder(context);
   await config.writeNode(nodeText);
   await config.writeCustomer('acme', customerText('acme', NETWORK, application.port));
-  const torwart = spawnTorwart(context, ['run', '--config', config.nodeFile]);
+  const torwart = spawnTorwart(context, ['run', '--config', config.nodeFile], script);
   const {listeners, admin} = await torwart.waitForLine('"serving"') as {listeners: Record<string, string>; admin: string};
   return {
     torwart, config, application, listeners,
@@ -158,4 +158,28 @@ test('SIGUSR1 opens the access log anew, and no debugger', async context => {
   await eventually('the new file has the line', () => hasLine(log, '/after'));
   assert.equal(await hasLine(`${log}.1`, '/after'), false);
   assert.doesNotMatch(torwart.output.stderr, /Debugger/);
+});
+
+test('an unexpected error in the control thread: it drains, and ends with 1', async context => {
+  const script = 'process.on("SIGUSR2", () => { throw new Error("boom"); });';
+  const {torwart, application, get} = await createStage(context, NODE_TEXT, script);
+  const held = get('/held');
+  await eventually('it reached the application', () => application.held.length === 1);
+  torwart.child.kill('SIGUSR2');
+  const line = await torwart.waitForLine('"level":"fatal"');
+  assert.match(JSON.stringify(line['err']), /boom/);
+  application.held[0]?.();
+  assert.equal((await held).body, '/held');
+  assert.equal(await torwart.exited, 1);
+});
+
+test('a proxy thread that dies is replaced, and the daemon goes on', async context => {
+  const script = 'import {threadId} from "node:worker_threads"; if (threadId === 1) setTimeout(() => { throw new Error("boom"); }, 1000);';
+  const {torwart, get, admin} = await createStage(context, NODE_TEXT, script);
+  const death = await torwart.waitForLine('"a proxy thread died"');
+  assert.match(JSON.stringify(death['err']), /boom/);
+  await torwart.waitForLine('"a proxy thread was replaced"');
+  assert.equal(await admin('/readyz'), 'ready\n');
+  assert.match(await admin('/metrics'), /^torwart_thread_restarts_total\{thread="0"\} 1$/m);
+  for (let i = 0; i < 8; i++) assert.equal((await get('/again')).body, '/again');
 });

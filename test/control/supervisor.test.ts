@@ -9,7 +9,7 @@ import type {SharedMemory} from '#src/shared/messages.ts';
 import {eventually} from '#test/control/fixtures/eventually.ts';
 import type {FakeCommand, FakeRecord} from '#test/control/fixtures/fake-worker.ts';
 import {createLogLines, type LogLine} from '#test/control/fixtures/log-lines.ts';
-import {makeCustomer, makeNode, makeSnapshot} from '#test/control/fixtures/snapshots.ts';
+import {makeCustomer, makeSnapshot} from '#test/control/fixtures/snapshots.ts';
 
 const THREADS = 2;
 
@@ -67,7 +67,6 @@ const ACME = makeCustomer('acme'), GLOBEX = makeCustomer('globex');
 test('every thread gets the whole first configuration', async context => {
   const {supervisor, records} = await startStage(context, makeSnapshot('r1', [ACME, GLOBEX]));
   assert.equal(supervisor.describeUnreadiness(), null);
-  assert.deepEqual(supervisor.listening, {http: 8080});
   const expected = [{revision: 'r1', customers: ['acme', 'globex'], removed: [], hasNode: true}];
   await eventually('both threads recorded it', () => configuresOf(records, 0).length === 1 && configuresOf(records, 1).length === 1);
   assert.deepEqual([configuresOf(records, 0), configuresOf(records, 1)], [expected, expected]);
@@ -79,17 +78,6 @@ test('a change carries only what differs', async context => {
   assert.deepEqual(await supervisor.configure(slots.assign(makeSnapshot('r2', [changed, makeCustomer('initech')]))), {ok: true});
   await eventually('recorded', () => configuresOf(records, 1).length === 2);
   assert.deepEqual(configuresOf(records, 1)[1], {revision: 'r2', customers: ['acme', 'initech'], removed: ['globex'], hasNode: false});
-});
-
-test('all threads share the free port that the first one found', async context => {
-  const node = makeNode({listeners: [{name: 'http', address: '127.0.0.1', port: 0, protocol: 'http', redirectToHttpsPort: 0}]});
-  const {supervisor, slots, records} = await startStage(context, makeSnapshot('r1', [], node));
-  assert.deepEqual(supervisor.listening, {http: 40_000});
-  const ports = (thread: number): (number | undefined)[] => records.flatMap(({thread: sender, message}) =>
-    (sender === thread && message.type === 'configure' ? [message.node?.listeners[0]?.port] : []));
-  await supervisor.configure(slots.assign(makeSnapshot('r2', [], {...node, trustedProxies: ['10.0.0.0/8']})));
-  await eventually('recorded', () => ports(0).length === 2 && ports(1).length === 2);
-  assert.deepEqual([ports(0), ports(1)], [[0, 40_000], [40_000, 40_000]]);
 });
 
 test('a first configuration that one thread refuses ends the start', async context => {
@@ -173,12 +161,21 @@ test('log lines of a thread carry its number', async context => {
 });
 
 test('ticket keys are the same for all threads, and a replacement gets the latest', async context => {
-  const {supervisor, records} = await startStage(context, makeSnapshot('r1'));
+  const {supervisor, records, command} = await startStage(context, makeSnapshot('r1'));
+  const keysOf = (type: 'started' | 'ticketKeys'): string[] => records.flatMap(({message}) => {
+    if (message.type !== type) return [];
+    return [Buffer.from(message.type === 'started' ? message.ticketKeys : message.keys).toString('hex')];
+  });
+  await eventually('both have started', () => keysOf('started').length === THREADS);
   supervisor.rotateTicketKeys();
-  const keys = (): string[] => records.flatMap(({message}) => (message.type === 'ticketKeys' ? [Buffer.from(message.keys).toString('hex')] : []));
-  await eventually('both got them', () => keys().length === 2);
-  assert.equal(keys()[0], keys()[1]);
-  assert.match(keys()[0] ?? '', /^[0-9a-f]{96}$/);
+  await eventually('both got new ones', () => keysOf('ticketKeys').length === THREADS);
+  command({thread: 0, command: 'exit'});
+  await eventually('thread 0 was replaced', () => keysOf('started').length === THREADS + 1);
+  const [first, latest] = [keysOf('started')[0] ?? '', keysOf('ticketKeys')[0] ?? ''];
+  assert.match(first, /^[0-9a-f]{96}$/);
+  assert.match(latest, /^[0-9a-f]{96}$/);
+  assert.notEqual(first, latest);
+  assert.deepEqual([keysOf('started'), keysOf('ticketKeys')], [[first, first, latest], [latest, latest]]);
 });
 
 test('a drain ends all threads; one that never finishes is terminated', async context => {
