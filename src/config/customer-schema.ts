@@ -1,7 +1,7 @@
 /** A customer file: everything that belongs to one customer, and nothing that belongs to another. */
 import {z} from 'zod';
 import {internalNetwork, network, serverAddress} from '#src/config/address-scalars.ts';
-import {host, probeHost, probePath, redirectTarget, routePath, statusRanges} from '#src/config/route-scalars.ts';
+import {host, mediaType, probeHost, probePath, redirectTarget, routePath, statusRanges} from '#src/config/route-scalars.ts';
 import {choice, duration, fieldName, fieldValue, filePath, flag, integer, method, name, presence, scalar, readText, section, size} from '#src/config/scalars.ts';
 import {limitsSection, routeTimeoutsSection} from '#src/config/shared-sections.ts';
 
@@ -66,7 +66,7 @@ const headersSection = section({request: changesSection('request'), response: ch
 
 const respondSection = section({
   status: integer(200, 599).describe('Status of the response.'),
-  content_type: fieldValue.prefault('text/plain; charset=utf-8').describe('Its Content-Type.'),
+  content_type: mediaType.prefault('text/plain; charset=utf-8').describe('Its Content-Type.'),
   body: scalar({
     type: 'text',
     allowed: 'text of at most 65536 characters',

@@ -4,7 +4,7 @@
  * Only the text is kept: positions are found by parsing it once more when the first problem asks for one. A host with ten thousand
  * customers would otherwise hold ten thousand syntax trees for the sake of errors that nearly never happen.
  */
-import {type Document, isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument, visit, type YAMLError} from 'yaml';
+import {type Document, isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument, Schema, visit, type YAMLError} from 'yaml';
 import type {Complaint, ConfigPath} from '#src/config/problem.ts';
 
 export const CONFIG_FILE_BYTES_MAX = 1024 * 1024;
@@ -14,7 +14,10 @@ const ALIASES_MAX = 100;
 /** Broken syntax breaks what follows: the first errors are the ones that help. */
 const SYNTAX_ERRORS_MAX = 5;
 
-const PARSE_OPTIONS = {version: '1.2', schema: 'core', strict: true, uniqueKeys: true, prettyErrors: false, logLevel: 'error'} as const;
+/** Made once: `yaml` would build it anew for every document. */
+const CORE_SCHEMA = new Schema({schema: 'core'});
+
+const PARSE_OPTIONS = {version: '1.2', schema: CORE_SCHEMA, strict: true, uniqueKeys: true, prettyErrors: false, logLevel: 'error'} as const;
 
 export interface Place {
   readonly line: number;

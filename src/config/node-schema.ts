@@ -40,9 +40,12 @@ export const nodeTimeoutsSection = section({
   drain: duration().prefault('30s').describe('How long requests in flight may take when the daemon stops.'),
 }).prefault({});
 
+/** Connections are counted in shared memory of a fixed size. */
+const CONNECTIONS_MAX = 1_000_000;
+
 const capsSection = section({
-  connections: integer(1, 10_000_000).prefault(20_000).describe('Open client connections of the whole node. Each proxied request needs up to two file descriptors.'),
-  connections_per_client: integer(1, 10_000_000).prefault(512).describe('Open connections of one client: an IPv4 address or an IPv6 /64.'),
+  connections: integer(1, CONNECTIONS_MAX).prefault(20_000).describe('Open client connections of the whole node. Each proxied request needs up to two file descriptors.'),
+  connections_per_client: integer(1, CONNECTIONS_MAX).prefault(512).describe('Open connections of one client: an IPv4 address or an IPv6 /64.'),
 }).prefault({});
 
 const logSection = section({

@@ -61,6 +61,9 @@ Beyond each file, it checks that
 - certificates fit their keys, and a customer that has certificates has one for each of its hosts;
 - pools that are routed to exist; listeners do not collide; the admin listener is internal.
 
+First each file's shape is checked (keys, types, values), then what it means and how it fits the others. A file whose shape is wrong
+is left out of the second step, so mending it can bring new problems to light.
+
 Certificates that end within 14 days, pools without a route and hosts under another customer's wildcard are warnings.
 
 \`SIGHUP\` reloads. A node file with a problem changes nothing. A customer file with a problem keeps that customer's last good version

@@ -92,6 +92,16 @@ export const redirectTarget = scalar({
   read: readText(readRedirectTarget),
 });
 
+const MEDIA_TYPE_PATTERN = /^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+(?:; ?[a-z0-9-]+=[A-Za-z0-9._-]+)*$/;
+
+export const mediaType = scalar({
+  type: 'media type',
+  allowed: 'a media type in lower case, with parameters or without, of at most 256 characters',
+  remedy: 'write for example text/html; charset=utf-8 or application/json',
+  json: {type: 'string', pattern: MEDIA_TYPE_PATTERN.source, maxLength: 256},
+  read: readText((text) => (MEDIA_TYPE_PATTERN.test(text) && text.length <= 256 ? text : null)),
+});
+
 export type StatusRange = readonly [number, number];
 
 function readStatusRange(value: unknown): StatusRange | null {
