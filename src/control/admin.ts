@@ -80,7 +80,7 @@ export class AdminServer {
 
   async #answer(request: http.IncomingMessage): Promise<AdminAnswer> {
     if (request.method !== 'GET' && request.method !== 'HEAD') return {status: 405, body: 'Only GET and HEAD are served here.\n'};
-    if (!isOwnHost(request.headers.host)) return {status: 421, body: 'The host must be an address of this machine, its name, or localhost.\n'};
+    if (!isOwnHost(request.headers.host)) return {status: 421, body: 'The host must be an address, localhost, or the name of this machine.\n'};
     switch (request.url) {
       case '/':
         return {status: 200, body: INDEX};
@@ -99,12 +99,12 @@ export class AdminServer {
 }
 
 /**
- * A name that is not ours comes from a browser that was lured here by DNS rebinding: it would let a foreign page read the metrics
- * of an internal address.
+ * An address, localhost, or the name of this machine in whatever domain. Any other name comes from a browser that was lured here by
+ * DNS rebinding: a foreign page would read the metrics of an internal address.
  */
 function isOwnHost(host: string | undefined): boolean {
   const match = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<name>[a-z0-9.-]+))(?::\d{1,5})?$/i.exec(host ?? '');
   const name = (match?.groups?.['v6'] ?? match?.groups?.['name'] ?? '').toLowerCase();
-  const machine = os.hostname().toLowerCase();
-  return parseIp(name) !== null || name === 'localhost' || (name !== '' && (name === machine || name === machine.split('.')[0] || machine === name.split('.')[0]));
+  const machine = os.hostname().toLowerCase().split('.')[0];
+  return parseIp(name) !== null || name === 'localhost' || (name !== '' && name.split('.')[0] === machine);
 }

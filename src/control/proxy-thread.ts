@@ -46,6 +46,7 @@ export class ProxyThread {
   readonly #setExited: () => void;
   #pending: PendingConfigure | null = null;
   #error: Error | null = null;
+  #hasExited = false;
 
   constructor(workerUrl: URL, start: ThreadStart, observer: ThreadObserver, clock: () => number) {
     this.index = start.thread;
@@ -71,6 +72,7 @@ export class ProxyThread {
   /** One at a time: the caller waits for the answer before it asks again. */
   async configure(message: ConfigureMessage, deadlineMs: number): Promise<ConfigureAnswer> {
     if (this.#pending !== null) throw new Error(`thread ${this.index} is already being configured`);
+    if (this.#hasExited) return {type: 'lost', error: 'died before it was asked'};
     const {promise, resolve} = Promise.withResolvers<ConfigureAnswer>();
     this.#pending = {revision: message.revision, settle: resolve};
     this.send(message);
@@ -107,6 +109,7 @@ export class ProxyThread {
   }
 
   #onExit(exitCode: number): void {
+    this.#hasExited = true;
     this.#pending?.settle({type: 'lost', error: `died: ${this.#error?.message ?? `exit code ${exitCode}`}`});
     this.#setDrained();
     this.#setExited();

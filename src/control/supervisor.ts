@@ -122,14 +122,23 @@ export class Supervisor implements ThreadObserver {
     if (this.#threads[thread.index] !== thread) return;
     this.#threads[thread.index] = null;
     this.#options.forgetThread(thread.index);
-    if (error !== null) this.#options.log.error({thread: thread.index, err: error}, 'a proxy thread died');
+    const isUnexpected = error !== null || this.#phase === 'running';
+    if (isUnexpected) this.#options.log.error({thread: thread.index, exitCode, ...(error !== null && {err: error})}, 'a proxy thread died');
+    this.#scheduleReplacement(thread.index, thread.servingSinceMs === null ? 0 : this.#options.clock() - thread.servingSinceMs);
+  }
+
+  #scheduleReplacement(index: number, livedMs: number): void {
     if (this.#phase !== 'running') return;
-    const livedMs = thread.servingSinceMs === null ? 0 : this.#options.clock() - thread.servingSinceMs;
-    const delayMs = this.#backoffs[thread.index]?.nextDelayMs(livedMs) ?? 0;
-    this.#options.log.error({thread: thread.index, exitCode, livedMs: Math.round(livedMs), delayMs}, 'a proxy thread ended and will be replaced');
+    const {log} = this.#options;
+    const delayMs = this.#backoffs[index]?.nextDelayMs(livedMs) ?? 0;
+    log.info({thread: index, delayMs}, 'a proxy thread will be replaced');
     const timer = setTimeout(() => {
       this.#restartTimers.delete(timer);
-      void this.#changes.run(() => this.#replace(thread.index));
+      this.#changes.run(() => this.#replace(index)).catch((error: unknown) => {
+        // Not even a thread could be made: the machine is out of something, and the next attempt may find it.
+        log.error({thread: index, err: error}, 'a proxy thread could not be replaced');
+        this.#scheduleReplacement(index, 0);
+      });
     }, delayMs);
     this.#restartTimers.add(timer);
   }

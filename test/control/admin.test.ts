@@ -49,7 +49,7 @@ test('HEAD has no body, other methods are refused', async context => {
   assert.deepEqual([post.status, post.headers.allow], [405, 'GET, HEAD']);
 });
 
-for (const host of ['127.0.0.1', '10.1.2.3:9180', '[::1]:9180', 'localhost', 'localhost:9180', os.hostname()]) {
+for (const host of ['127.0.0.1', '10.1.2.3:9180', '[::1]:9180', 'localhost', 'localhost:9180', os.hostname(), `${os.hostname().split('.')[0]}.internal.test:9180`]) {
   test(`the host ${host} is ours`, async context => {
     const get = await listen(context);
     assert.equal((await get('/metrics', {headers: {host}})).status, 200);

@@ -4,6 +4,7 @@ import net from 'node:net';
 import {test, type TestContext} from 'node:test';
 import {Daemon, StartError} from '#src/control/daemon.ts';
 import {fileSource} from '#src/control/file-source.ts';
+import {eventually} from '#test/control/fixtures/eventually.ts';
 import {createConfigFolder, customerText, NODE_TEXT, type ConfigFolder} from '#test/control/fixtures/config-folder.ts';
 import {createLogLines, type LogLine} from '#test/control/fixtures/log-lines.ts';
 
@@ -152,4 +153,19 @@ test('threads that cannot start end the start', async context => {
   const config = await createConfigFolder(context);
   await config.writeCustomer('refuse-0', customerText('refuse-0', 21));
   await assert.rejects(startDaemon(config).starting, (error: unknown) => error instanceof StartError && error.reasons[0] === 'port taken');
+});
+
+test('health checks begin with the first configuration, and follow a reload', async context => {
+  const {daemon, config, metric} = await createStage(context);
+  const server = net.createServer(socket => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')).listen(0, '127.24.0.1');
+  await once(server, 'listening');
+  context.after(() => server.close());
+  const {port} = server.address() as net.AddressInfo;
+  const text = customerText('probed', 24, port).replace('}]}}', '}], health: {path: /, interval: 100ms, timeout: 100ms, fall: 1}}}');
+  await config.writeCustomer('probed', text);
+  assert.equal(await daemon.reload(), 'success');
+  const series = `torwart_endpoint_health{customer="probed",pool="web",endpoint="127.24.0.1:${port}"}`;
+  await eventually('it is up', async () => await metric(series) === 1);
+  server.close();
+  await eventually('it is down', async () => await metric(series) === 0);
 });
