@@ -7,7 +7,7 @@ import {exitOnSignals, runSession} from './harness/session.ts';
 import {openWorkplace} from './harness/workplace.ts';
 import {CADDY} from './peers/caddy.ts';
 import {HAPROXY} from './peers/haproxy.ts';
-import {NGINX} from './peers/nginx.ts';
+import {NGINX, NGINX_STOCK_BUFFERS} from './peers/nginx.ts';
 import {HTTP_PROXY_3, NODE_UNDICI} from './peers/node-servers.ts';
 import type {Peer} from './peers/peer.ts';
 import {createTorwart} from './peers/torwart.ts';
@@ -15,7 +15,7 @@ import {selectScenarios, SCENARIOS, SMOKE_SCENARIO_NAMES} from './scenarios/all.
 
 const TREE = fileURLToPath(new URL('..', import.meta.url));
 const RESULTS = fileURLToPath(new URL('results', import.meta.url));
-const PEERS: readonly Peer[] = [NGINX, HAPROXY, CADDY, HTTP_PROXY_3, NODE_UNDICI];
+const PEERS: readonly Peer[] = [NGINX, NGINX_STOCK_BUFFERS, HAPROXY, CADDY, HTTP_PROXY_3, NODE_UNDICI];
 /** Short runs try one peer of each kind. */
 const SMOKE_PEERS: readonly string[] = ['nginx', 'http-proxy-3'];
 

@@ -45,6 +45,7 @@ export function parseOptions(args: readonly string[]): Options {
       smoke: {type: 'boolean'}, json: {type: 'boolean'}, save: {type: 'boolean'}, list: {type: 'boolean'}, help: {type: 'boolean'},
     },
   });
+  if (values.smoke === true && values.save === true) throw new Error('--smoke measures nothing that is worth to --save');
   const base = values.smoke === true ? SMOKE_SETTINGS : FULL_SETTINGS;
   return {
     scenarios: values.scenario ?? [], peers: values.peer ?? [], rest: positionals,

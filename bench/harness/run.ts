@@ -57,7 +57,8 @@ export function orderOfRound<T>(items: readonly T[], round: number): T[] {
 }
 
 export async function runScenario(work: Workplace, scenario: Scenario, peers: readonly Peer[], progress: Progress): Promise<ScenarioResult> {
-  const contestants: Contestant[] = peers.filter(peer => scenario.accepts(peer)).map(peer => ({peer, samples: [], proxy: null, failure: null}));
+  const takesPart = (peer: Peer): boolean => (peer.groups === null || peer.groups.includes(scenario.group)) && scenario.accepts(peer);
+  const contestants: Contestant[] = peers.filter(takesPart).map(peer => ({peer, samples: [], proxy: null, failure: null}));
   if (scenario.proxies === 'kept') await startKept(contestants, work, scenario);
   for (let round = 0; round < work.settings.rounds; round++) {
     for (const contestant of orderOfRound(contestants, round)) {

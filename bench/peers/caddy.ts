@@ -27,7 +27,7 @@ function prepare(work: Workplace, place: Place, sites: Sites): Launch {
 }
 
 export const CADDY: Peer = {
-  name: 'caddy', lacks: ['per-client limits'], install: 'apt-get install caddy', hasCustomers: false,
+  name: 'caddy', lacks: ['per-client limits'], install: 'apt-get install caddy', hasCustomers: false, groups: null,
   findVersion: work => readVersion(work, 'caddy', ['version'], /^v?(\d\S*)/),
   start: (work, sites) => launchPeer(work, CADDY, place => prepare(work, place, sites)),
 };

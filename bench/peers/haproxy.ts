@@ -29,7 +29,7 @@ function prepare(work: Workplace, place: Place, sites: Sites): Launch {
 }
 
 export const HAPROXY: Peer = {
-  name: 'haproxy', lacks: [], install: 'apt-get install haproxy', hasCustomers: true,
+  name: 'haproxy', lacks: [], install: 'apt-get install haproxy', hasCustomers: true, groups: null,
   findVersion: work => readVersion(work, 'haproxy', ['-v'], /version (\S+)/),
   start: (work, sites) => launchPeer(work, HAPROXY, place => prepare(work, place, sites)),
 };

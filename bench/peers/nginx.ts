@@ -7,6 +7,7 @@ import {launchPeer, readVersion, type Launch, type Peer, type Place} from './pee
 
 const MAIN = readFileSync(new URL('./nginx.conf', import.meta.url), 'utf8');
 const TLS = readFileSync(new URL('./nginx-tls.conf', import.meta.url), 'utf8');
+const BUFFERS = readFileSync(new URL('./nginx-buffers.conf', import.meta.url), 'utf8');
 const CUSTOMER = readFileSync(new URL('./nginx-customer.conf', import.meta.url), 'utf8');
 
 /** nginx reserves the memory of every upstream's idle connections at its start: thousands of customers get fewer each. */
@@ -25,11 +26,11 @@ function writeCustomers(work: Workplace, place: Place, sites: Sites): void {
   writeFileSync(join(place.directory, 'customers.conf'), blocks.join(''));
 }
 
-function prepare(work: Workplace, place: Place, sites: Sites): Launch {
+function prepare(work: Workplace, place: Place, sites: Sites, buffers: string): Launch {
   const {directory} = place, {certFile, keyFile} = work.certificate;
   const accessLog = join(directory, 'access.log'), configFile = join(directory, 'nginx.conf');
   writeFileSync(configFile, fillTemplate(MAIN, {
-    directory, accessLog, descriptors: work.descriptors, connections: work.connections,
+    directory, accessLog, buffers, descriptors: work.descriptors, connections: work.connections,
     tls: sites.tls ? fillTemplate(TLS, {certificate: certFile, key: keyFile}) : '',
     defaultListens: listens(place, sites, ' default_server backlog=4096'),
   }));
@@ -43,8 +44,15 @@ function prepare(work: Workplace, place: Place, sites: Sites): Launch {
   };
 }
 
-export const NGINX: Peer = {
-  name: 'nginx', lacks: [], install: 'apt-get install nginx-light', hasCustomers: true,
-  findVersion: work => readVersion(work, 'nginx', ['-v'], /nginx\/(\S+)/),
-  start: (work, sites) => launchPeer(work, NGINX, place => prepare(work, place, sites)),
-};
+function createNginx(name: string, buffers: string, groups: readonly string[] | null): Peer {
+  const peer: Peer = {
+    name, lacks: [], install: 'apt-get install nginx-light', hasCustomers: true, groups,
+    findVersion: work => readVersion(work, 'nginx', ['-v'], /nginx\/(\S+)/),
+    start: (work, sites) => launchPeer(work, peer, place => prepare(work, place, sites, buffers)),
+  };
+  return peer;
+}
+
+export const NGINX = createNginx('nginx', BUFFERS, null);
+/** As most are run: with the buffer sizes that nginx comes with. They matter for bodies only. */
+export const NGINX_STOCK_BUFFERS = createNginx('nginx-stock', '', ['bodies', 'large', 'slow']);

@@ -24,7 +24,7 @@ function readPackageVersion(name: string): string | null {
 
 function libraryPeer(name: string, packageName: string, script: string): Peer {
   const peer: Peer = {
-    name, lacks: LACKS, install: 'npm ci', hasCustomers: false,
+    name, lacks: LACKS, install: 'npm ci', hasCustomers: false, groups: null,
     findVersion: () => Promise.resolve(readPackageVersion(packageName)),
     start: (work, sites) => launchPeer(work, peer, place => prepare(work, place, sites, script)),
   };

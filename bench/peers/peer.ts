@@ -15,6 +15,8 @@ export interface Peer {
   readonly install: string;
   /** Whether it has a table of customers that can be changed while it runs. */
   readonly hasCustomers: boolean;
+  /** Groups of scenarios that it takes part in; null: all. */
+  readonly groups: readonly string[] | null;
   /** Null: not installed. */
   findVersion(work: Workplace): Promise<string | null>;
   start(work: Workplace, sites: Sites): Promise<Proxy>;

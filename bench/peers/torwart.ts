@@ -51,7 +51,7 @@ function prepare(work: Workplace, place: Place, sites: Sites, tree: string, admi
 
 export function createTorwart(tree: string, name = 'torwart'): Peer {
   const peer: Peer = {
-    name, lacks: [], install: 'npm ci', hasCustomers: true,
+    name, lacks: [], install: 'npm ci', hasCustomers: true, groups: null,
     findVersion: () => Promise.resolve((JSON.parse(readFileSync(join(tree, 'package.json'), 'utf8')) as {version: string}).version),
     start: async (work, sites) => {
       const adminPort = await findFreePort();

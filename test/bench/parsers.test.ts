@@ -88,7 +88,7 @@ describe('the command line', () => {
     assert.equal(options.save, false);
   });
 
-  for (const args of [['--seconds', '0'], ['--seconds', '1.5'], ['--rounds', 'x'], ['--rounds', '101'], ['--unknown']]) {
+  for (const args of [['--seconds', '0'], ['--seconds', '1.5'], ['--rounds', 'x'], ['--rounds', '101'], ['--unknown'], ['--smoke', '--save']]) {
     it(`refuses ${args.join(' ')}`, () => { assert.throws(() => parseOptions(args)); });
   }
 
