@@ -8,6 +8,9 @@ import {createDaemonLog, type DaemonLog} from '#src/observe/daemon-log.ts';
 
 const WORKER_URL = new URL('../worker.ts', import.meta.url);
 
+/** Ctrl-C under `npm start` arrives twice: from the terminal, and forwarded by npm. */
+const SAME_SIGNAL_MS = 500;
+
 export interface RunOptions {
   readonly configFile: string;
   readonly onServing?: (listening: Listening) => void;
@@ -38,19 +41,20 @@ export async function runDaemon({configFile, onServing}: RunOptions): Promise<nu
 /** Resolves with the exit code when the process is to end. A signal that comes during the start takes effect after it. */
 function handleProcessEvents(log: DaemonLog, starting: Promise<Daemon>): Promise<number> {
   const {promise, resolve} = Promise.withResolvers<number>();
-  let isEnding = false;
+  let endingSinceMs: number | null = null;
   const end = (signal: NodeJS.Signals): void => {
-    if (isEnding) {
+    if (endingSinceMs === null) {
+      endingSinceMs = performance.now();
+      log.info({signal}, 'draining; a second signal ends at once');
+      resolve(0);
+    } else if (performance.now() - endingSinceMs > SAME_SIGNAL_MS) {
       log.warn({signal}, 'ending at once');
       process.exit(1);
     }
-    isEnding = true;
-    log.info({signal}, 'draining; a second signal ends at once');
-    resolve(0);
   };
   const fail = (error: unknown): void => {
     log.fatal({err: error}, 'unexpected error in the control thread: draining');
-    isEnding = true;
+    endingSinceMs ??= performance.now();
     resolve(1);
   };
   const withDaemon = (use: (daemon: Daemon) => unknown) => () => void starting.then(use).catch(fail);

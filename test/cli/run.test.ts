@@ -134,14 +134,15 @@ test('a drain ends after its time', async context => {
   await held;
 });
 
-test('a second signal ends at once with 1', async context => {
+test('a second signal ends at once with 1; the same one twice does not', async context => {
   const {torwart, application, get} = await createStage(context, NODE_TEXT.replace('drain: 2s', 'drain: 10m'));
   const held = get('/held').catch((error: unknown) => error);
   await eventually('it reached the application', () => application.held.length === 1);
-  torwart.child.kill('SIGTERM');
-  await torwart.waitForLine('"draining; a second signal');
-  torwart.child.kill('SIGTERM');
+  torwart.child.kill('SIGINT');
+  torwart.child.kill('SIGINT');
+  await eventually('it ends', () => !torwart.child.kill('SIGINT'));
   assert.equal(await torwart.exited, 1);
+  assert.match(torwart.output.stderr, /"ending at once"/);
   await held;
 });
 
