@@ -13,7 +13,7 @@ import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {Edge} from '#src/edge/edge.ts';
-import type {Downstream, RequestHandler, TlsFacts} from '#src/edge/request-handler.ts';
+import type {Downstream, HostMemo, RequestHandler, TlsFacts} from '#src/edge/request-handler.ts';
 
 /**
  * `idle`: between requests; `head`: part of a head is here; `exchange`: a request is being answered; `surplus`: it has been answered, and the
@@ -28,6 +28,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
   readonly peer: ClientIdentity;
   readonly listener: ListenerSnapshot;
   readonly tls: TlsFacts | null;
+  readonly hostMemo: HostMemo = {value: '', authority: null};
   bytesReceived = 0;
   bytesSent = 0;
   isResponseCommitted = false;
@@ -63,7 +64,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
     this.#requestBodyIdleMs = edge.timeouts.requestBodyIdleMs;
     this.#responseIdleMs = edge.timeouts.responseIdleMs;
     edge.connections.add(this);
-    edge.wheel.arm(this, edge.clock.nowMs() + edge.timeouts.requestHeadMs);
+    edge.wheel.arm(this, edge.clock.nowMs + edge.timeouts.requestHeadMs);
   }
 
   get protocol(): string {
@@ -173,7 +174,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
       const end = isWorthParsing ? head.parse(bytes, at, bytes.length) : INCOMPLETE;
       if (end === INCOMPLETE) {
         this.#stash = at === 0 ? bytes : bytes.subarray(at);
-        if (this.#phase === 'idle') this.#wait('head', clock.nowMs() + timeouts.requestHeadMs);
+        if (this.#phase === 'idle') this.#wait('head', clock.nowMs + timeouts.requestHeadMs);
         this.#phase = 'head';
         break;
       }
@@ -250,7 +251,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
   }
 
   #waitForBody(): void {
-    if (this.#isExchanging && !this.#body.isComplete && !this.#isReadPaused) this.#wait('body', this.#edge.clock.nowMs() + this.#requestBodyIdleMs);
+    if (this.#isExchanging && !this.#body.isComplete && !this.#isReadPaused) this.#wait('body', this.#edge.clock.nowMs + this.#requestBodyIdleMs);
   }
 
   #keepForLater(bytes: Buffer): void {
@@ -346,7 +347,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
       this.#isCorked = false;
       this.#socket.uncork();
     }
-    if (this.isBackedUp && this.#waiting !== 'drain') this.#wait('drain', this.#edge.clock.nowMs() + this.#responseIdleMs);
+    if (this.isBackedUp && this.#waiting !== 'drain') this.#wait('drain', this.#edge.clock.nowMs + this.#responseIdleMs);
   }
 
   #cork(): void {
@@ -395,7 +396,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
       this.#socket.end();
       return;
     }
-    this.#wait('keep_alive', this.#edge.clock.nowMs() + this.#edge.timeouts.keepAliveMs);
+    this.#wait('keep_alive', this.#edge.clock.nowMs + this.#edge.timeouts.keepAliveMs);
     const stash = this.#stash;
     if (stash !== null && !this.#isReadingHeads) {
       this.#stash = null;
@@ -413,7 +414,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
     this.#stash = null;
     // Until the client has read the response, it has the time that every client has for that.
     const patienceMs = this.#socket.writableLength > 0 ? this.#responseIdleMs : LIMITS.lingerMs;
-    this.#wait('linger', this.#edge.clock.nowMs() + patienceMs);
+    this.#wait('linger', this.#edge.clock.nowMs + patienceMs);
     this.#socket.end();
     this.#resumeReading();
   }

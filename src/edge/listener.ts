@@ -71,6 +71,7 @@ export class Listener {
 
   #accept(socket: Socket): void {
     const edge = this.#edge;
+    edge.clock.refresh();
     const ip = socket.remoteAddress === undefined ? null : parseIp(socket.remoteAddress);
     if (ip === null) {
       socket.destroy();
@@ -116,6 +117,7 @@ export class Listener {
 
   #onSecure(socket: TLSSocket): void {
     const edge = this.#edge;
+    edge.clock.refresh();
     const serverName = typeof socket.servername === 'string' ? socket.servername.toLowerCase() : '';
     const certificate = this.#certificates.find(serverName);
     const ip = socket.remoteAddress === undefined ? null : parseIp(socket.remoteAddress);
@@ -145,6 +147,7 @@ function ignoreError(): void {
 
 /** An exception is a bug. It costs the connection that it happened on, and not the thread with all the others. */
 function guard(edge: Edge, connection: ClientConnection, act: () => void): void {
+  edge.clock.refresh();
   try {
     act();
   } catch (error) {
@@ -155,7 +158,9 @@ function guard(edge: Edge, connection: ClientConnection, act: () => void): void 
 
 function attachConnection(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts | null): void {
   const connection = new ClientConnection(edge, socket, peer, listener, tls);
+  // `guard` without its closure: this event is the hot one.
   socket.on('data', (chunk: Buffer) => {
+    edge.clock.refresh();
     try {
       connection.onData(chunk);
     } catch (error) {

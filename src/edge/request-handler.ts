@@ -3,6 +3,7 @@
  * both a `Downstream`; the exchange is the `RequestHandler` of either.
  */
 import type {FaultCode} from '#src/core/faults.ts';
+import type {Authority} from '#src/http1/request-target.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
@@ -18,6 +19,11 @@ export interface TlsFacts {
   readonly cipher: string;
 }
 
+export interface HostMemo {
+  value: string;
+  authority: Authority | null;
+}
+
 /** What a handler knows of its client, and can do to it. */
 export interface Downstream {
   readonly peer: ClientIdentity;
@@ -26,6 +32,8 @@ export interface Downstream {
   readonly tls: TlsFacts | null;
   /** `HTTP/1.1` */
   readonly protocol: string;
+  /** What the last Host field of this connection was read as: nearly always the next one is the same. */
+  readonly hostMemo: HostMemo;
   /** Bytes of this request and its response that went over the connection, framing included. */
   readonly bytesReceived: number;
   readonly bytesSent: number;

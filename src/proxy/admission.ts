@@ -3,7 +3,7 @@
  * first: the limits before anything is looked up.
  */
 import type {FaultCode} from '#src/core/faults.ts';
-import type {Downstream} from '#src/edge/request-handler.ts';
+import type {Downstream, HostMemo} from '#src/edge/request-handler.ts';
 import {hasEncodedSlash, normaliseTarget} from '#src/http1/path.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import {parseAuthority, toOriginForm} from '#src/http1/request-target.ts';
@@ -22,7 +22,7 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
   const client = findClient(gateway, downstream, head, facts);
   return checkLimits(gateway, gateway.limits, client, facts)
     ?? checkMethod(head)
-    ?? findHost(head, facts)
+    ?? findHost(head, downstream.hostMemo, facts)
     ?? findTarget(head, downstream, facts)
     ?? checkExpectation(head)
     ?? findSite(gateway, downstream, facts)
@@ -59,11 +59,14 @@ function checkMethod(head: RequestHead): FaultCode | null {
   return REFUSED_METHODS.has(head.method) ? 'method_refused' : null;
 }
 
-function findHost(head: RequestHead, facts: RequestFacts): FaultCode | null {
-  const authority = parseAuthority(head.host);
-  if (authority === null) return 'host_invalid';
-  facts.host = authority.host;
-  facts.authority = authority.text;
+function findHost(head: RequestHead, memo: HostMemo, facts: RequestFacts): FaultCode | null {
+  if (memo.value !== head.host) {
+    memo.authority = parseAuthority(head.host);
+    memo.value = head.host;
+  }
+  if (memo.authority === null) return 'host_invalid';
+  facts.host = memo.authority.host;
+  facts.authority = memo.authority.text;
   return null;
 }
 

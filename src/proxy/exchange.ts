@@ -71,7 +71,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
     this.#respondedMs = 0;
     this.status = 0;
     this.fault = null;
-    this.#facts.reset(this.#gateway.nextRequestId(), this.#gateway.clock.nowMs());
+    this.#facts.reset(this.#gateway.nextRequestId(), this.#gateway.clock.nowMs);
   }
 
   // The request.
@@ -171,7 +171,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
     const {clock, random} = this.#gateway;
     const pool = this.#requireRoute().pool;
     this.#phase = 'sending';
-    this.#dispatchedMs = clock.nowMs();
+    this.#dispatchedMs = clock.nowMs;
     const endpoint = pool?.pick(this.#dispatchedMs, this.#hash, random(), null) ?? null;
     if (endpoint === null) this.#answerFault('endpoint_unavailable');
     else this.#send(endpoint, true);
@@ -194,7 +194,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
   }
 
   onUpstreamConnected(): void {
-    this.#connectedMs = this.#gateway.clock.nowMs();
+    this.#connectedMs = this.#gateway.clock.nowMs;
   }
 
   onUpstreamDrain(): void {
@@ -223,7 +223,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
 
   #recordFailure(endpoint: UpstreamEndpoint): void {
     const {failures, forMs} = endpoint.pool.passive;
-    endpoint.slot.recordFailure(this.#gateway.clock.nowMs(), failures, forMs);
+    endpoint.slot.recordFailure(this.#gateway.clock.nowMs, failures, forMs);
   }
 
   /** Tries once more where that is permitted: after a race with the idle end of a connection the same endpoint, else another one. */
@@ -233,7 +233,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
       return;
     }
     const {clock, random} = this.#gateway;
-    const next = isKeepAliveRace ? endpoint : this.#requireRoute().pool?.pick(clock.nowMs(), this.#hash, random(), endpoint) ?? null;
+    const next = isKeepAliveRace ? endpoint : this.#requireRoute().pool?.pick(clock.nowMs, this.#hash, random(), endpoint) ?? null;
     if (next === null) {
       this.#answerFault(fault);
       return;
@@ -259,7 +259,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
   onResponse(head: ResponseHead): void {
     const downstream = this.#requireDownstream();
     this.#phase = 'responding';
-    this.#respondedMs = this.#gateway.clock.nowMs();
+    this.#respondedMs = this.#gateway.clock.nowMs;
     this.#endpoint?.slot.recordSuccess();
     this.status = head.status;
     const lines = hardenResponseFields(head, this.#requireRoute().responsePlan, downstream.tls !== null);
@@ -331,7 +331,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
     const gateway = this.#gateway;
     this.#phase = 'closed';
     this.#body.drop();
-    this.totalMs = gateway.clock.nowMs() - this.#facts.startedMs;
+    this.totalMs = gateway.clock.nowMs - this.#facts.startedMs;
     this.bytesReceived = downstream.bytesReceived;
     this.bytesSent = downstream.bytesSent;
     if (this.fault !== null) gateway.countFault(this.fault);

@@ -49,7 +49,7 @@ export class Proxy {
     const hash = new KeyedHash(memory.hashSecret);
     const reportBug = (error: unknown): void => environment.log('error', 'an exception ended a connection: please report this', {error: error instanceof Error ? error.stack ?? error.message : String(error)});
     const clock = new Clock(environment.time);
-    const wheel = new DeadlineWheel(LIMITS.wheelTickMs, clock.nowMs());
+    const wheel = new DeadlineWheel(LIMITS.wheelTickMs, clock.nowMs);
     this.#environment = environment;
     this.#clock = clock;
     this.#wheel = wheel;
@@ -137,7 +137,8 @@ export class Proxy {
 
   /** Fires deadlines and writes the log. Call it every `LIMITS.wheelTickMs`. */
   tick(): void {
-    this.#wheel.advance(this.#clock.nowMs());
+    this.#clock.refresh();
+    this.#wheel.advance(this.#clock.nowMs);
     this.#gateway.accessLog?.flush();
   }
 

@@ -93,13 +93,24 @@ export class UpstreamConnection extends Deadlined implements BodySink {
   }
 
   #attach(): void {
-    this.#socket.on('connect', () => this.#onConnect());
-    this.#socket.on('drain', () => this.#onDrain());
-    this.#socket.on('end', () => this.#onEnd());
+    this.#socket.on('connect', () => this.#guard(() => this.#onConnect()));
+    this.#socket.on('drain', () => this.#guard(() => this.#onDrain()));
+    this.#socket.on('end', () => this.#guard(() => this.#onEnd()));
     this.#socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EMFILE' || error.code === 'ENFILE') this.#upstream.countFault('descriptors_exhausted');
     });
-    this.#socket.on('close', () => this.#onClose());
+    this.#socket.on('close', () => this.#guard(() => this.#onClose()));
+  }
+
+  /** Runs an event. An exception is a bug: it costs this request, and not the thread with all the others. */
+  #guard(act: () => void): void {
+    this.#upstream.clock.refresh();
+    try {
+      act();
+    } catch (error) {
+      this.#upstream.reportBug(error);
+      this.#fail('internal');
+    }
   }
 
   /** Begins a request. Its head and body follow with `write…`, then `endRequest`. */
@@ -159,8 +170,9 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     this.#onClose();
   }
 
-  /** An exception is a bug. It costs this request, and not the thread with all the others. */
+  /** `#guard` without its closure: this event is the hot one. */
   onRead(length: number): boolean {
+    this.#upstream.clock.refresh();
     try {
       this.#read(length);
     } catch (error) {
@@ -326,6 +338,6 @@ export class UpstreamConnection extends Deadlined implements BodySink {
 
   #wait(waiting: Waiting, timeoutMs: number): void {
     this.#waiting = waiting;
-    this.#upstream.wheel.arm(this, this.#upstream.clock.nowMs() + timeoutMs);
+    this.#upstream.wheel.arm(this, this.#upstream.clock.nowMs + timeoutMs);
   }
 }
