@@ -1,7 +1,6 @@
-/** A customer file's validated document → the customer's snapshot, with everything checked that one file can tell. */
-import {parseCidr} from '#src/core/ip.ts';
+/** A customer file's validated document → the customer's snapshot, compared with the certificates that it names and with the node. */
 import {type CertificateResult, describeExpiry, isCovered} from '#src/config/certificates.ts';
-import {compileLimits, refuseDuplicates, type RouteDefaults} from '#src/config/compile-shared.ts';
+import {compileLimits, type RouteDefaults} from '#src/config/compile-shared.ts';
 import {compilePool} from '#src/config/compile-pool.ts';
 import {compileSite} from '#src/config/compile-route.ts';
 import type {CustomerInput} from '#src/config/customer-schema.ts';
@@ -21,18 +20,16 @@ export interface CustomerContext {
 }
 
 export function compileCustomer(input: CustomerInput, context: CustomerContext, report: Report): CustomerSnapshot {
-  const networks = input.networks.map(parseCidr).filter((cidr) => cidr !== null);
   const probeHosts = findProbeHosts(input);
   const content = {
     name: input.customer,
     networks: input.networks,
     certificates: compileCertificates(context, report),
-    pools: Object.entries(input.pools).map(([name, pool]) => compilePool(name, pool, {networks, probeHost: probeHosts.get(name) ?? 'localhost', report})),
-    sites: input.sites.map((site, index) => compileSite(site, ['sites', index], context.defaults, report)),
-    limits: compileLimits(input.limits, report),
+    pools: Object.entries(input.pools).map(([name, pool]) => compilePool(name, pool, probeHosts.get(name) ?? 'localhost')),
+    sites: input.sites.map((site) => compileSite(site, context.defaults)),
+    limits: compileLimits(input.limits),
   };
-  checkHosts(input, report);
-  checkPoolUse(input, report);
+  warnOfUnusedPools(input, report);
   if (context.certificates.every((result) => result.ok)) checkReachability(content, context.node, report);
   if (context.node !== null) {
     for (const use of findOwnAddresses(content, context.node)) report.problem(pathOfServer(use), describeOwnAddress(use));
@@ -75,25 +72,9 @@ function findProbeHosts(input: CustomerInput): ReadonlyMap<string, string> {
   return hosts;
 }
 
-function checkHosts(input: CustomerInput, report: Report): void {
-  const hosts = input.sites.flatMap((site, siteIndex) => site.hosts.map((host, index) => ({host, path: ['sites', siteIndex, 'hosts', index]})));
-  refuseDuplicates(hosts.map(({host}) => host), (index) => hosts[index]?.path ?? [], 'a host that the customer already has', report);
-}
-
-function checkPoolUse(input: CustomerInput, report: Report): void {
-  const used = new Set<string>();
-  for (const [siteIndex, site] of input.sites.entries()) {
-    for (const [index, {pool}] of site.routes.entries()) {
-      if (pool === undefined) continue;
-      used.add(pool);
-      if (Object.hasOwn(input.pools, pool)) continue;
-      const known = Object.keys(input.pools);
-      report.problem(['sites', siteIndex, 'routes', index, 'pool'], {
-        found: `${quote(pool)}, a pool that does not exist`, allowed: known.length === 0 ? 'a pool of this customer (there is none)' : `a pool of this customer: ${known.join(', ')}`, remedy: 'correct the name, or add the pool',
-      });
-    }
-  }
-  for (const pool of Object.keys(input.pools)) {
+function warnOfUnusedPools({pools, sites}: CustomerInput, report: Report): void {
+  const used = new Set(sites.flatMap((site) => site.routes.map(({pool}) => pool)));
+  for (const pool of Object.keys(pools)) {
     if (!used.has(pool)) report.warning(['pools', pool], {found: `the pool ${pool} without a route`, allowed: 'pools that are used', remedy: 'remove it, or route to it'});
   }
 }

@@ -1,6 +1,10 @@
 /** A customer file: everything that belongs to one customer, and nothing that belongs to another. */
 import {z} from 'zod';
 import {internalNetwork, network, serverAddress} from '#src/config/address-scalars.ts';
+import {checked} from '#src/config/checks.ts';
+import {checkCustomer} from '#src/config/customer-checks.ts';
+import {checkHash, checkHealth, checkPool} from '#src/config/pool-checks.ts';
+import {checkChanges, checkRedirect, checkRespond, checkRoute, checkSite} from '#src/config/route-checks.ts';
 import {host, mediaType, probeHost, probePath, redirectTarget, routePath, statusRanges} from '#src/config/route-scalars.ts';
 import {choice, duration, fieldName, fieldValue, filePath, flag, integer, method, name, presence, scalar, readText, section, size} from '#src/config/scalars.ts';
 import {limitsSection, routeTimeoutsSection} from '#src/config/shared-sections.ts';
@@ -12,10 +16,10 @@ const server = section({
   drain: flag.prefault(false).describe('Gets no new requests; those in flight go on.'),
 });
 
-const hashSection = section({
+const hashSection = checked(section({
   key: choice('client', 'header', 'cookie').prefault('client').describe('What decides about the server: the client address, a request header, or a cookie.'),
   name: fieldTokenName().optional().describe('Name of the header (in lower case) or of the cookie.'),
-});
+}), checkHash);
 
 function fieldTokenName() {
   return scalar({
@@ -27,7 +31,7 @@ function fieldTokenName() {
   });
 }
 
-const healthSection = section({
+const healthSection = checked(section({
   type: choice('http', 'tcp').prefault('http').describe('`http` asks for a path, `tcp` only connects.'),
   path: probePath.optional().describe('What is asked for. Default: `/`. Only with `http`.'),
   host: probeHost.optional().describe('Host field of the probe. Default: the first host without wildcard that is routed to the pool, else `localhost`. Only with `http`.'),
@@ -36,14 +40,14 @@ const healthSection = section({
   timeout: duration(10).optional().describe('For the whole probe; not above the interval. Default: `2s`, or the interval where that is shorter.'),
   rise: integer(1, 100).prefault(2).describe('Successes in a row that bring a server back.'),
   fall: integer(1, 100).prefault(3).describe('Failures in a row that take a server out.'),
-});
+}), checkHealth);
 
 const passiveSection = section({
   failures: integer(0, 1000).prefault(3).describe('Failures of real requests in a row that take a server out; 0 switches this off.'),
   for: duration().prefault('10s').describe('How long it stays out.'),
 }).prefault({});
 
-const pool = section({
+const pool = checked(section({
   servers: z.array(server).min(1).max(256).describe('The servers of the application.'),
   balance: choice('round_robin', 'least_requests', 'random_two', 'consistent_hash').prefault('least_requests')
     .describe('How a server is chosen. All of them respect weights.'),
@@ -51,20 +55,20 @@ const pool = section({
   health: healthSection.optional().describe('Active probes. Default: none.'),
   passive: passiveSection.describe('What failures of real requests do.'),
   connections: integer(1, 100_000).prefault(256).describe('Connections to one server at most, over all threads.'),
-});
+}), checkPool);
 
 function changesSection(direction: 'request' | 'response') {
-  return section({
+  return checked(section({
     set: z.record(fieldName(direction), fieldValue).prefault({}).describe('Fields that get this value, whatever it was before.'),
     remove: z.array(fieldName(direction)).max(100).prefault([]).describe(direction === 'request'
       ? 'Fields that the server does not see.'
       : 'Fields that the client does not see. Naming a hardening default here (such as `strict-transport-security`) switches it off.'),
-  }).prefault({}).describe(direction === 'request' ? 'On the way to the server.' : 'On the way to the client.');
+  }), checkChanges).prefault({}).describe(direction === 'request' ? 'On the way to the server.' : 'On the way to the client.');
 }
 
 const headersSection = section({request: changesSection('request'), response: changesSection('response')}).prefault({});
 
-const respondSection = section({
+const respondSection = checked(section({
   status: integer(200, 599).describe('Status of the response.'),
   content_type: mediaType.prefault('text/plain; charset=utf-8').describe('Its Content-Type.'),
   body: scalar({
@@ -74,13 +78,13 @@ const respondSection = section({
     json: {type: 'string', maxLength: 65_536},
     read: readText((text) => (text.length <= 65_536 && text.isWellFormed() ? text : null)),
   }).prefault('').describe('Its body, sent as UTF-8.'),
-});
+}), checkRespond);
 
-const redirectSection = section({
+const redirectSection = checked(section({
   to: redirectTarget.describe('URL, or path on the same host.'),
   status: choice(301, 302, 303, 307, 308).prefault(308).describe('308 and 307 keep the method, 301 and 302 may turn it into GET, 303 always does.'),
   keep_path: flag.prefault(false).describe('Append the path and query of the request to `to`.'),
-});
+}), checkRedirect);
 
 /** Keys that stand in a site for all of its routes, and in a route for itself. */
 const inheritedKeys = {
@@ -90,7 +94,7 @@ const inheritedKeys = {
   request_buffer: size(1024 ** 2).optional().describe('Request bodies up to this size are collected before a server is asked. Default: the outer level.'),
 } as const;
 
-const route = section({
+const route = checked(section({
   path: routePath.describe('Path that the route is for. The longest match wins, whatever the order in the file.'),
   match: choice('prefix', 'exact').prefault('prefix').describe('`prefix` matches whole segments: `/a` matches `/a` and `/a/b` but not `/ab`.'),
   methods: z.array(method).max(32).prefault([]).describe('Methods that the route is for; none: all.'),
@@ -103,27 +107,27 @@ const route = section({
   deny: z.array(network).max(10_000).prefault([]).describe('Clients that get 403, even if `allow` names them.'),
   encoded_slash: choice('refuse', 'allow').prefault('refuse').describe('What becomes of `%2F` in a path: refused with 400, or passed on as it is.'),
   ...inheritedKeys,
-});
+}), checkRoute);
 
-const site = section({
+const site = checked(section({
   hosts: z.array(host).min(1).max(10_000).describe('Host names and wildcards. An exact name wins over a wildcard, a longer wildcard over a shorter one.'),
   routes: z.array(route).min(1).max(1000).describe('What is answered for which path; a path without a route gets 404.'),
   ...inheritedKeys,
-});
+}), checkSite);
 
 const certificate = section({
   cert: filePath.describe('PEM file: the certificate, then its intermediates. Relative to this file.'),
   key: filePath.describe('PEM file of the private key, without a passphrase. Relative to this file.'),
 });
 
-export const customerSchema = section({
+export const customerSchema = checked(section({
   customer: name.describe('Name of the customer: unique, a label in logs and metrics.'),
   networks: z.array(internalNetwork).min(1).max(100).describe("Where the customer's servers may live: internal networks that overlap with no other customer's."),
   certificates: z.array(certificate).max(1000).prefault([]).describe('Certificates. If there are any, they must cover every host of the customer.'),
   pools: z.record(name, pool).prefault({}).describe('Groups of servers that serve the same, by name.'),
   sites: z.array(site).min(1).max(10_000).describe('Hosts and what they answer.'),
   limits: limitsSection.describe('Request rates of this customer, answered with 429 when exceeded.'),
-});
+}), checkCustomer);
 
 export type CustomerInput = z.output<typeof customerSchema>;
 export type SiteInput = CustomerInput['sites'][number];

@@ -1,8 +1,8 @@
 /** What zod found → complaints with place and remedy. */
 import type {z} from 'zod';
+import type {IssueParameters} from '#src/config/checks.ts';
 import {type Complaint, type ConfigPath, describeValue, quote} from '#src/config/problem.ts';
 import type {Report} from '#src/config/report.ts';
-import type {ScalarIssueParameters} from '#src/config/scalars.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -18,14 +18,15 @@ function reportIssue(report: Report, root: unknown, issue: Issue): void {
     case 'unrecognized_keys':
       for (const key of issue.keys) report.problem([...path, key], unknownKey(key, issue.message), 'key');
       return;
-    case 'custom':
-      report.problem(path, refusedScalar(value, issue.params as unknown as ScalarIssueParameters));
+    case 'custom': {
+      const params = issue.params as unknown as IssueParameters;
+      report.problem(path, params, params.part);
       return;
+    }
     case 'invalid_key': {
+      // Keys of our mappings are scalars: their one issue says what is wrong with the key.
       const [cause] = issue.issues;
-      const key = String(path.at(-1));
-      const params = cause?.code === 'custom' ? (cause.params as unknown as ScalarIssueParameters) : {allowed: 'another key', remedy: 'change the key', secret: false};
-      report.problem(path, refusedScalar(key, {...params, secret: false}), 'key');
+      if (cause?.code === 'custom') report.problem(path, cause.params as unknown as IssueParameters, 'key');
       return;
     }
     case 'invalid_type':
@@ -40,11 +41,6 @@ function reportIssue(report: Report, root: unknown, issue: Issue): void {
     default:
       report.problem(path, {found: describeValue(value), allowed: issue.message, remedy: 'correct the value'});
   }
-}
-
-function refusedScalar(value: unknown, {allowed, remedy, secret}: ScalarIssueParameters): Complaint {
-  const found = secret && typeof value === 'string' ? `${value.length} characters that are not repeated here` : describeValue(value);
-  return {found, allowed, remedy};
 }
 
 function wrongShape(value: unknown, expected: string): Complaint {

@@ -64,7 +64,7 @@ export async function loadConfig(nodeFile: string, source: FileSource, options: 
 function compileNodeDocument(document: ConfigDocument, report: Report, {cores}: LoadOptions): CompiledNode | null {
   if (document.syntaxProblems.length > 0) return null;
   const parsed = nodeSchema.safeParse(document.value);
-  if (parsed.success) return compileNode(parsed.data, report, cores);
+  if (parsed.success) return compileNode(parsed.data, document.file, cores);
   reportIssues(report, document.value, parsed.error.issues);
   return null;
 }

@@ -2,6 +2,8 @@
 import {z} from 'zod';
 import {LIMITS} from '#src/core/limits.ts';
 import {adminAddress, listenAddress, trustedNetwork} from '#src/config/address-scalars.ts';
+import {checked, checkNames} from '#src/config/checks.ts';
+import {checkNode} from '#src/config/node-checks.ts';
 import {choice, duration, filePath, integer, name, scalar, section, size} from '#src/config/scalars.ts';
 import {limitsSection} from '#src/config/shared-sections.ts';
 
@@ -28,7 +30,7 @@ const listener = section({
   redirect_to_https: redirectToHttps.prefault(false).describe('On a cleartext listener: answer everything with a redirect (308) to the https listener, or to the port given here.'),
 });
 
-export const nodeTimeoutsSection = section({
+const timeoutsSection = section({
   request_head: duration().prefault('10s').describe('From the first byte of a request (or the accepted connection) to the end of its head.'),
   request_body_idle: duration().prefault('30s').describe('Between two parts of the request body.'),
   keep_alive: duration().prefault('75s').describe('How long an idle client connection is kept.'),
@@ -43,32 +45,34 @@ export const nodeTimeoutsSection = section({
 /** Connections are counted in shared memory of a fixed size. */
 const CONNECTIONS_MAX = 1_000_000;
 
-const capsSection = section({
+const capsSection = checked(section({
   connections: integer(1, CONNECTIONS_MAX).prefault(20_000).describe('Open client connections of the whole node. Each proxied request needs up to two file descriptors.'),
   connections_per_client: integer(1, CONNECTIONS_MAX).prefault(512).describe('Open connections of one client: an IPv4 address or an IPv6 /64.'),
-}).prefault({});
+}), ({connections, connections_per_client: perClient}) => (perClient <= connections ? [] : [{
+  path: ['connections_per_client'], found: String(perClient), allowed: `at most caps.connections (${connections})`, remedy: 'lower it: one client could take every connection of the node',
+}])).prefault({});
 
 const logSection = section({
   access: filePath.prefault('stdout').describe('Where the access log goes: `stdout`, `off`, or the path of a file.'),
   level: choice('debug', 'info', 'warn', 'error').prefault('info').describe('The least level that the daemon log (on stderr) shows.'),
 }).prefault({});
 
-export const LISTENERS_MAX = 64;
+const LISTENERS_MAX = 64;
 
-export const nodeSchema = section({
-  listeners: z.array(listener).min(1).max(LISTENERS_MAX).describe('Where clients connect.'),
+export const nodeSchema = checked(section({
+  listeners: checked(z.array(listener).min(1).max(LISTENERS_MAX), checkNames('listener')).describe('Where clients connect.'),
   admin: section({
     address: adminAddress.prefault('127.0.0.1:9180').describe('Internal address of `/metrics`, `/healthz` and `/readyz`. Needs a restart to change.'),
   }).prefault({}).describe('The listener for operators.'),
   threads: threads.prefault('auto').describe(`Proxy threads. \`auto\`: one a core, at most ${LIMITS.threadsMax}. Needs a restart to change.`),
   trusted_proxies: z.array(trustedNetwork).max(1000).prefault([]).describe('Peers whose `X-Forwarded-*` fields are believed, read from right to left.'),
-  timeouts: nodeTimeoutsSection.describe('Sites and routes may set some of them for themselves.'),
+  timeouts: timeoutsSection.describe('Sites and routes may set some of them for themselves.'),
   max_body: size().prefault('10MiB').describe('Largest request body (413 above). Sites and routes may set their own.'),
   request_buffer: size(1024 ** 2).prefault('64KiB').describe('Request bodies up to this size are collected before a server is asked, so that a slow client never occupies one. Sites and routes may set their own.'),
   limits: limitsSection.describe('Request rates that hold for every customer, answered with 429 when exceeded.'),
   caps: capsSection.describe('Bounds on connections; what is beyond them is closed at once.'),
   log: logSection.describe('Logs.'),
   customers: filePath.prefault('customers/*.yaml').describe('Pattern of the customer files, relative to this file. At least one must exist.'),
-});
+}), checkNode);
 
 export type NodeInput = z.output<typeof nodeSchema>;

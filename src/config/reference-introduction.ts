@@ -61,8 +61,8 @@ Beyond each file, it checks that
 - certificates fit their keys, and a customer that has certificates has one for each of its hosts;
 - pools that are routed to exist; listeners do not collide; the admin listener is internal.
 
-First each file's shape is checked (keys, types, values), then what it means and how it fits the others. A file whose shape is wrong
-is left out of the second step, so mending it can bring new problems to light.
+Each file is checked by itself first, and then how it fits the others. A file with a problem of its own is left out of the comparison, so
+mending it can bring a conflict to light.
 
 Certificates that end within 14 days, pools without a route and hosts under another customer's wildcard are warnings.
 

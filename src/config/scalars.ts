@@ -4,6 +4,8 @@
  */
 import {z} from 'zod';
 import {isFieldValue, isToken} from '#src/http1/characters.ts';
+import type {IssueParameters} from '#src/config/checks.ts';
+import {describeValue} from '#src/config/problem.ts';
 import {formatSize, parseDuration, parseRate, parseSize, type Rate} from '#src/config/units.ts';
 
 export interface ScalarSpec<T> {
@@ -19,19 +21,13 @@ export interface ScalarSpec<T> {
   readonly secret?: boolean;
 }
 
-/** Parameters of the issue that a scalar raises; `issues.ts` makes a problem of it. */
-export interface ScalarIssueParameters {
-  readonly allowed: string;
-  readonly remedy: string;
-  readonly secret: boolean;
-}
-
 export function scalar<T>(spec: ScalarSpec<T>) {
   return z.unknown().transform((value, context): T => {
     const read = spec.read(value);
     if (read !== null) return read;
     const remedy = value === undefined ? 'add the key' : typeof spec.remedy === 'string' ? spec.remedy : spec.remedy(value);
-    const params: ScalarIssueParameters = {allowed: spec.allowed, remedy, secret: spec.secret === true};
+    const found = spec.secret === true && typeof value === 'string' ? `${value.length} characters that are not repeated here` : describeValue(value);
+    const params: IssueParameters = {found, allowed: spec.allowed, remedy, part: 'value'};
     context.issues.push({code: 'custom', input: value, params: {...params}});
     return z.NEVER;
   }).meta({...spec.json, title: spec.type});

@@ -1,0 +1,48 @@
+/** Checks of a whole section, in the schema: they run for every section whose keys and values are right, whatever is wrong elsewhere. */
+import type {z} from 'zod';
+import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
+
+/** Parameters of the issues that our own checks raise; `issues.ts` makes problems of them. */
+export interface IssueParameters extends Complaint {
+  readonly part: 'key' | 'value';
+}
+
+export interface Finding extends Complaint {
+  /** From the section that is checked. */
+  readonly path: ConfigPath;
+  /** Where the problem is shown; the value by default. */
+  readonly part?: 'key' | 'value';
+}
+
+export function checked<S extends z.ZodType>(schema: S, check: (value: z.output<S>) => readonly Finding[]): S {
+  return schema.check((context) => {
+    for (const {path, found, allowed, remedy, part = 'value'} of check(context.value)) {
+      const params: IssueParameters = {found, allowed, remedy, part};
+      // The values are right as such, so the checks of what is around this section can run, too.
+      context.issues.push({code: 'custom', input: context.value, path: [...path], params: {...params}, continue: true});
+    }
+  });
+}
+
+export interface Occurrence {
+  readonly text: string;
+  /** From the section that is checked. */
+  readonly path: ConfigPath;
+}
+
+/** Every occurrence but the first. `what` continues "found": for example `the name of another listener`. */
+export function findRepeated(occurrences: readonly Occurrence[], what: string): readonly Finding[] {
+  const seen = new Set<string>();
+  return occurrences.flatMap(({text, path}) => {
+    if (!seen.has(text)) {
+      seen.add(text);
+      return [];
+    }
+    return [{path, found: `${quote(text)}, ${what}`, allowed: 'each once', remedy: 'remove or change one of the two'}];
+  });
+}
+
+/** For lists whose entries have names of their own. */
+export function checkNames(what: string): (entries: readonly {readonly name: string}[]) => readonly Finding[] {
+  return (entries) => findRepeated(entries.map(({name}, index) => ({text: name, path: [index, 'name']})), `the name of another ${what}`);
+}

@@ -1,0 +1,45 @@
+/** What must hold between the parts of a customer's file. */
+import {cidrContains, parseCidr, parseIp} from '#src/core/ip.ts';
+import {formatSocketAddress} from '#src/config/address-scalars.ts';
+import {type Finding, findRepeated} from '#src/config/checks.ts';
+import {quote} from '#src/config/problem.ts';
+import type {SocketAddress} from '#src/config/snapshot.ts';
+
+interface CustomerFacts {
+  readonly networks: readonly string[];
+  readonly pools: Readonly<Record<string, {readonly servers: readonly {readonly address: SocketAddress}[]}>>;
+  readonly sites: readonly {readonly hosts: readonly string[]; readonly routes: readonly {readonly pool?: string | undefined}[]}[];
+}
+
+export function checkCustomer(customer: CustomerFacts): readonly Finding[] {
+  return [...checkServers(customer), ...checkHosts(customer), ...checkPools(customer)];
+}
+
+function checkServers({networks, pools}: CustomerFacts): readonly Finding[] {
+  const cidrs = networks.map(parseCidr).filter((cidr) => cidr !== null);
+  return Object.entries(pools).flatMap(([name, {servers}]) => servers.flatMap(({address}, index): readonly Finding[] => {
+    const ip = parseIp(address.address);
+    if (ip !== null && cidrs.some((cidr) => cidrContains(cidr, ip))) return [];
+    return [{
+      path: ['pools', name, 'servers', index, 'address'],
+      found: formatSocketAddress(address),
+      allowed: "an address inside the customer's own networks",
+      remedy: 'correct the address, or add its network to `networks`',
+    }];
+  }));
+}
+
+function checkHosts({sites}: CustomerFacts): readonly Finding[] {
+  const hosts = sites.flatMap((site, siteIndex) => site.hosts.map((text, index) => ({text, path: ['sites', siteIndex, 'hosts', index]})));
+  return findRepeated(hosts, 'a host that the customer already has');
+}
+
+function checkPools({pools, sites}: CustomerFacts): readonly Finding[] {
+  const known = Object.keys(pools);
+  return sites.flatMap(({routes}, siteIndex) => routes.flatMap(({pool}, index): readonly Finding[] => (pool === undefined || Object.hasOwn(pools, pool) ? [] : [{
+    path: ['sites', siteIndex, 'routes', index, 'pool'],
+    found: `${quote(pool)}, a pool that does not exist`,
+    allowed: known.length === 0 ? 'a pool of this customer (there is none)' : `a pool of this customer: ${known.join(', ')}`,
+    remedy: 'correct the name, or add the pool',
+  }])));
+}

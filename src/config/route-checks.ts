@@ -1,0 +1,90 @@
+/** What must hold within a route, a site and a pair of header changes. */
+import type {Finding} from '#src/config/checks.ts';
+import {quote} from '#src/config/problem.ts';
+
+interface RedirectFacts {
+  readonly to: string;
+  readonly keep_path: boolean;
+}
+
+interface RespondFacts {
+  readonly status: number;
+  readonly body: string;
+}
+
+interface RouteFacts {
+  readonly path: string;
+  readonly match: 'prefix' | 'exact';
+  readonly methods: readonly string[];
+  readonly pool?: string | undefined;
+  readonly redirect?: unknown;
+  readonly respond?: unknown;
+  readonly replace_prefix?: string | undefined;
+  readonly strip_prefix?: true | undefined;
+}
+
+interface ChangesFacts {
+  readonly set: Readonly<Record<string, string>>;
+  readonly remove: readonly string[];
+}
+
+export function checkRedirect({to, keep_path: keepPath}: RedirectFacts): readonly Finding[] {
+  if (!keepPath || (to !== '/' && !/[?#]/.test(to))) return [];
+  return [{
+    path: ['to'],
+    found: `${quote(to)} with keep_path`,
+    allowed: to === '/' ? 'a URL or path that differs from the request' : 'a URL or path without query and fragment, so that the path of the request can follow',
+    remedy: 'correct it, or remove keep_path',
+  }];
+}
+
+export function checkRespond({status, body}: RespondFacts): readonly Finding[] {
+  if (body === '' || (status !== 204 && status !== 205 && status !== 304)) return [];
+  return [{path: ['body'], found: `a body with status ${status}`, allowed: 'no body with 204, 205 and 304 (RFC 9110 §15)', remedy: 'remove the body, or use another status'}];
+}
+
+export function checkRoute(route: RouteFacts): readonly Finding[] {
+  return [...checkAction(route), ...checkPrefix(route)];
+}
+
+function checkAction(route: RouteFacts): readonly Finding[] {
+  const actions = (['pool', 'redirect', 'respond'] as const).filter((key) => route[key] !== undefined);
+  if (actions.length === 1) return [];
+  return [{
+    path: [],
+    found: actions.length === 0 ? 'a route that says nothing about what to do' : `a route with ${actions.join(' and ')}`,
+    allowed: 'exactly one of pool, redirect and respond',
+    remedy: actions.length === 0 ? 'add one of them' : 'keep one of them',
+  }];
+}
+
+function checkPrefix(route: RouteFacts): readonly Finding[] {
+  const keys = (['replace_prefix', 'strip_prefix'] as const).filter((key) => route[key] !== undefined);
+  const findings = keys.filter(() => route.match !== 'prefix' || route.pool === undefined).map((key): Finding => ({
+    path: [key], part: 'key',
+    found: `${key} on a route ${route.pool === undefined ? 'without a pool' : 'with match: exact'}`, allowed: `${key} with \`pool\` and match: prefix`, remedy: 'remove the key',
+  }));
+  if (keys.length < 2) return findings;
+  return [...findings, {path: ['strip_prefix'], part: 'key', found: 'strip_prefix with replace_prefix', allowed: 'one of the two', remedy: 'remove one: strip_prefix is the same as replace_prefix: /'}];
+}
+
+/** Two routes that match the same requests: one of them would never be used. */
+export function checkSite({routes}: {readonly routes: readonly RouteFacts[]}): readonly Finding[] {
+  const seen = new Set<string>();
+  const findings: Finding[] = [];
+  for (const [index, route] of routes.entries()) {
+    const place = `${route.match} ${route.match === 'prefix' ? route.path.replace(/(?<=.)\/$/, '') : route.path}`;
+    const keys = (route.methods.length === 0 ? ['*'] : [...new Set(route.methods)]).map((method) => `${method} ${place}`);
+    if (keys.some((key) => seen.has(key))) {
+      findings.push({path: ['routes', index, 'path'], found: `${quote(route.path)} for the second time`, allowed: 'one route for each path, match and method', remedy: 'remove one of the two, or give them different methods'});
+    }
+    for (const key of keys) seen.add(key);
+  }
+  return findings;
+}
+
+export function checkChanges({set, remove}: ChangesFacts): readonly Finding[] {
+  return remove.flatMap((name, index) => (Object.hasOwn(set, name)
+    ? [{path: ['remove', index], found: `${quote(name)}, which is also set`, allowed: 'a field either set or removed', remedy: 'remove one of the two: a field that is set replaces what was there'}]
+    : []));
+}
