@@ -70,6 +70,8 @@ export class Supervisor implements ThreadObserver {
     this.#current = configuration;
     this.#phase = 'running';
     this.#watchHeartbeats();
+    // One may have died after its answer, while the others were still working on theirs.
+    for (const [index, thread] of this.#threads.entries()) if (thread === null) this.#scheduleReplacement(index, 0);
     return {ok: true};
   }
 
