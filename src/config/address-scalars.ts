@@ -6,7 +6,7 @@ import type {SocketAddress} from '#src/config/snapshot.ts';
 const PORT_MAX = 65_535;
 
 /** `192.0.2.1:80` or `[2001:db8::1]:80`; null for anything else, names included. */
-export function parseSocketAddress(text: string): SocketAddress | null {
+function parseSocketAddress(text: string): SocketAddress | null {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(0|[1-9]\d{0,4})$/.exec(text);
   if (match === null) return null;
   const ip = parseIp(match[1] ?? match[2] ?? '');

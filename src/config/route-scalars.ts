@@ -102,7 +102,7 @@ export const mediaType = scalar({
   read: readText((text) => (MEDIA_TYPE_PATTERN.test(text) && text.length <= 256 ? text : null)),
 });
 
-export type StatusRange = readonly [number, number];
+type StatusRange = readonly [number, number];
 
 function readStatusRange(value: unknown): StatusRange | null {
   const match = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(typeof value === 'number' ? String(value) : typeof value === 'string' ? value : '');

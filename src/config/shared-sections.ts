@@ -3,7 +3,7 @@ import {z} from 'zod';
 import {checked, checkNames} from '#src/config/checks.ts';
 import {choice, duration, integer, name, rate, section} from '#src/config/scalars.ts';
 
-export const BURST_MAX = 10_000_000;
+const BURST_MAX = 10_000_000;
 
 export const limitsSection = checked(z.array(section({
   name: name.describe('Unique within the file.'),

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import * as fc from 'fast-check';
+import {cidrsOverlap, formatCidr, parseCidr} from '#src/core/ip.ts';
+import {findConflicts, findShadowedHosts} from '#src/config/conflicts.ts';
+import type {CustomerSnapshot} from '#src/config/snapshot.ts';
+import {testProperty} from '#test/support/property.ts';
+
+interface Subject {
+  readonly file: string;
+  readonly customer: CustomerSnapshot;
+}
+
+function customer(name: string, traits: {readonly networks?: readonly string[]; readonly hosts?: readonly string[]}): Subject {
+  const {networks = [], hosts = []} = traits;
+  return {file: `${name}.yaml`, customer: {name, revision: '', networks, certificates: [], pools: [], sites: [{hosts, routes: []}], limits: []}};
+}
+
+/** Small IPv4 and IPv6 networks that often overlap. */
+const network = fc.tuple(fc.boolean(), fc.integer({min: 0, max: 4}), fc.nat(15)).map(([isIpv6, prefix, bits]) => {
+  const kept = bits & (0xf0 >> prefix) & 0xf;
+  return isIpv6 ? `fd00:0:0:${kept.toString(16)}000::/${48 + prefix}` : `10.${kept * 16}.0.0/${8 + prefix}`;
+});
+
+function overlap(a: Subject, b: Subject): boolean {
+  return a.customer.networks.some((one) => b.customer.networks.some((other) => {
+    const [first, second] = [parseCidr(one), parseCidr(other)];
+    assert.ok(first !== null && second !== null, `${one} ${other}`);
+    return cidrsOverlap(first, second);
+  }));
+}
+
+testProperty('a customer is in a conflict about networks if and only if one of its networks overlaps with another customer\'s', fc.property(fc.array(fc.array(network, {maxLength: 4}), {maxLength: 6}), (lists) => {
+  const subjects = lists.map((networks, index) => customer(`c${index}`, {networks}));
+  const conflicts = findConflicts(subjects);
+  const found = new Set(conflicts.flatMap(({claims}) => claims.map(({claimant}) => claimant.file)));
+  const expected = subjects.filter((subject) => subjects.some((other) => other !== subject && overlap(subject, other)));
+  assert.deepEqual([...found].sort(), expected.map(({file}) => file).sort());
+  for (const {claims: [first, second]} of conflicts) {
+    assert.notEqual(first.claimant, second.claimant);
+    assert.ok(overlap(customer('a', {networks: [first.text]}), customer('b', {networks: [second.text]})));
+  }
+}), 500);
+
+test('a customer may have networks inside its own', () => {
+  assert.deepEqual(findConflicts([customer('a', {networks: ['10.0.0.0/8', '10.1.0.0/16']}), customer('b', {networks: ['192.168.0.0/16']})]), []);
+});
+
+test('the same text is a conflict, a name below a wildcard is not', () => {
+  const subjects = [customer('a', {hosts: ['*.a.example', 'x.example']}), customer('b', {hosts: ['x.a.example', '*.x.a.example', 'a.example', 'x.example']})];
+  assert.deepEqual(findConflicts(subjects).map(({kind, claims}) => [kind, claims[0].text]), [['host', 'x.example']]);
+  assert.deepEqual(findShadowedHosts(subjects).map(({claim, wildcard}) => [claim.text, wildcard.text]), [['x.a.example', '*.a.example'], ['*.x.a.example', '*.a.example']]);
+});
+
+test('the largest number of customers costs no more than a sort', () => {
+  const subjects = Array.from({length: 20_000}, (_, index) => customer(`c${index}`, {networks: [formatCidr({base: {family: 4, words: [0, 0, 0xffff, 0x0a000000 + index * 256]}, prefixLength: 24})], hosts: [`h${index}.example`]}));
+  assert.deepEqual(findConflicts(subjects), []);
+});
