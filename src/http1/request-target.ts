@@ -1,11 +1,11 @@
 /** Request targets and authorities (RFC 9110 §4.2, §7.2; RFC 9112 §3.2): which host and path a request means. */
-import {isIPv6} from 'node:net';
 import type {FaultCode} from '#src/core/faults.ts';
+import {parseIp} from '#src/core/ip.ts';
 import {LIMITS} from '#src/core/limits.ts';
 
 /** Letters, digits, `-`, `_`, `.`, and a port without leading zeros. Anything else in a Host is an attack or a mistake. */
-const AUTHORITY = /^([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)\.?(?::([1-9][0-9]{0,4}))?$/;
-const AUTHORITY_IPV6 = /^(\[[0-9a-f:.]{2,45}\])(?::([1-9][0-9]{0,4}))?$/;
+const AUTHORITY = /^([a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)\.?(?::([1-9][0-9]{0,4}))?$/i;
+const AUTHORITY_IPV6 = /^(\[[0-9a-f:.]{2,45}\])(?::([1-9][0-9]{0,4}))?$/i;
 const ABSOLUTE = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?#]*)(.*)$/;
 
 export interface Authority {
@@ -18,11 +18,11 @@ export interface Authority {
 /** Null where the text is not a host with an optional port. Userinfo is never part of it. */
 export function parseAuthority(text: string): Authority | null {
   if (text.length > LIMITS.hostBytesMax) return null;
-  const lower = text.toLowerCase();
-  const match = AUTHORITY.exec(lower) ?? AUTHORITY_IPV6.exec(lower);
-  const host = match?.[1];
+  const match = AUTHORITY.exec(text) ?? AUTHORITY_IPV6.exec(text);
+  // Lower case comes last: it would make a `k` of the Kelvin sign.
+  const host = match?.[1]?.toLowerCase();
   if (match === null || host === undefined || host.includes('..')) return null;
-  if (host.startsWith('[') && !isIPv6(host.slice(1, -1))) return null;
+  if (host.startsWith('[') && (!host.includes(':') || parseIp(host.slice(1, -1)) === null)) return null;
   const port = match[2];
   if (port === undefined) return {host, text: host};
   return Number(port) > 65_535 ? null : {host, text: `${host}:${port}`};
