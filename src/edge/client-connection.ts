@@ -8,11 +8,12 @@ import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
-import {CONTINUE_RESPONSE, LAST_CHUNK, chunkSizeLine, framingLine, statusLine} from '#src/http1/encode.ts';
+import {CONTINUE_RESPONSE, framingLine, statusLine} from '#src/http1/encode.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {Edge} from '#src/edge/edge.ts';
+import {ResponseWriter} from '#src/edge/response-writer.ts';
 import type {Downstream, HostMemo, RequestHandler, TlsFacts} from '#src/edge/request-handler.ts';
 
 /**
@@ -30,10 +31,9 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
   readonly tls: TlsFacts | null;
   readonly hostMemo: HostMemo = {value: '', authority: null};
   bytesReceived = 0;
-  bytesSent = 0;
-  isResponseCommitted = false;
   readonly #edge: Edge;
   readonly #socket: Socket;
+  readonly #writer: ResponseWriter;
   readonly #body = new BodyDecoder();
   #phase: Phase = 'idle';
   #waiting: Waiting = 'first_request';
@@ -44,20 +44,17 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
   #isHttp10 = false;
   #isPersistent = true;
   #isReadPaused = false;
-  #isCorked = false;
   /** The body's remaining length can be thrown away to keep the connection. */
   #isBodySkippable = false;
-  #isResponseChunked = false;
   #lingerBytes = 0;
   #requestBodyIdleMs: number;
   #responseIdleMs: number;
-  /** Text that leaves with the next flush. */
-  #out = '';
 
   constructor(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts | null) {
     super();
     this.#edge = edge;
     this.#socket = socket;
+    this.#writer = new ResponseWriter(socket);
     this.peer = peer;
     this.listener = listener;
     this.tls = tls;
@@ -69,10 +66,6 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
 
   get protocol(): string {
     return this.#isHttp10 ? 'HTTP/1.0' : 'HTTP/1.1';
-  }
-
-  get isBackedUp(): boolean {
-    return this.#socket.writableNeedDrain;
   }
 
   // The socket's events. They arrive through `attachSocket`.
@@ -116,7 +109,6 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
     this.#handler = null;
     this.#phase = 'closed';
     this.#stash = null;
-    this.#out = '';
     this.#edge.wheel.disarm(this);
     this.#edge.connections.delete(this);
     handler?.onDownstreamClosed('client_gone');
@@ -209,8 +201,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
     this.#phase = 'exchange';
     this.#waiting = 'none';
     this.bytesReceived = 0;
-    this.bytesSent = 0;
-    this.isResponseCommitted = false;
+    this.#writer.reset();
     const handler = this.#edge.acquireHandler(this);
     this.#handler = handler;
     return handler;
@@ -291,28 +282,35 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
 
   // Writing the response.
 
+  get bytesSent(): number {
+    return this.#writer.bytesSent;
+  }
+
+  get isBackedUp(): boolean {
+    return this.#writer.isBackedUp;
+  }
+
+  get isResponseCommitted(): boolean {
+    return this.#writer.isCommitted;
+  }
+
   sendContinue(): void {
-    if (!this.#isHttp10) this.#socket.write(CONTINUE_RESPONSE, 'latin1');
+    if (!this.#isHttp10) this.#writer.writeInterim(CONTINUE_RESPONSE);
   }
 
   sendInterim(status: number, reason: string, fieldLines: string): void {
     // RFC 9110 §15.2: an HTTP/1.0 client knows no interim responses.
-    if (!this.#isHttp10) this.#socket.write(`${statusLine(status, reason)}${fieldLines}\r\n`, 'latin1');
+    if (!this.#isHttp10) this.#writer.writeInterim(`${statusLine(status, reason)}${fieldLines}\r\n`);
   }
 
   beginResponse(status: number, reason: string, fieldLines: string, bodyLength: number, announcedLength: number, isReusable: boolean): void {
-    this.#isResponseChunked = bodyLength === BODY_CHUNKED || bodyLength === BODY_UNTIL_CLOSE;
-    let framing: string;
-    if (this.#isResponseChunked && this.#isHttp10) {
-      // HTTP/1.0 knows no chunks: the end of the connection ends the body.
-      this.#isResponseChunked = false;
-      this.#isPersistent = false;
-      framing = '';
-    } else if (this.#isResponseChunked) framing = framingLine(BODY_CHUNKED);
-    else if (announcedLength === ANNOUNCE_NOTHING) framing = '';
-    else framing = framingLine(announcedLength === ANNOUNCE_BODY ? bodyLength : announcedLength);
-    if (!isReusable || this.#edge.isDraining || (!this.#body.isComplete && !this.#isBodySkippable)) this.#isPersistent = false;
-    this.#out = `${statusLine(status, reason)}${fieldLines}${framing}${this.#connectionLine()}\r\n`;
+    const isOpenEnded = bodyLength === BODY_CHUNKED || bodyLength === BODY_UNTIL_CLOSE;
+    // HTTP/1.0 knows no chunks: the end of the connection ends the body.
+    const isDelimitedByClose = isOpenEnded && this.#isHttp10;
+    if (!isReusable || isDelimitedByClose || this.#edge.isDraining || (!this.#body.isComplete && !this.#isBodySkippable)) this.#isPersistent = false;
+    const length = isOpenEnded ? BODY_CHUNKED : announcedLength === ANNOUNCE_BODY ? bodyLength : announcedLength;
+    const framing = isDelimitedByClose || (!isOpenEnded && announcedLength === ANNOUNCE_NOTHING) ? '' : framingLine(length);
+    this.#writer.begin(`${statusLine(status, reason)}${fieldLines}${framing}${this.#connectionLine()}\r\n`, isOpenEnded && !isDelimitedByClose);
   }
 
   /** RFC 9112 §9.3: HTTP/1.1 goes on unless it is said otherwise, HTTP/1.0 ends. */
@@ -322,59 +320,24 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
   }
 
   writeBody(bytes: Buffer, start: number, end: number): void {
-    const length = end - start;
-    if (length === 0) return;
-    if (this.#out.length + length <= LIMITS.singleWriteBytesMax) {
-      this.writeBodyText(bytes.toString('latin1', start, end));
-      return;
-    }
-    if (this.#isResponseChunked) this.#out += chunkSizeLine(length);
-    this.#cork();
-    this.#writeOut();
-    this.#commit(length);
-    this.#socket.write(Buffer.from(bytes.subarray(start, end)));
-    if (this.#isResponseChunked) this.#out = '\r\n';
+    this.#writer.writeBody(bytes, start, end);
   }
 
   writeBodyText(latin1: string): void {
-    if (latin1.length === 0) return;
-    this.#out += this.#isResponseChunked ? `${chunkSizeLine(latin1.length)}${latin1}\r\n` : latin1;
+    this.#writer.writeBodyText(latin1);
   }
 
   flush(): void {
-    this.#writeOut();
-    if (this.#isCorked) {
-      this.#isCorked = false;
-      this.#socket.uncork();
-    }
+    this.#writer.flush();
     if (this.isBackedUp && this.#waiting !== 'drain') this.#wait('drain', this.#edge.clock.nowMs + this.#responseIdleMs);
   }
 
-  #cork(): void {
-    if (this.#isCorked) return;
-    this.#isCorked = true;
-    this.#socket.cork();
-  }
-
-  #writeOut(): void {
-    if (this.#out === '') return;
-    this.#commit(this.#out.length);
-    this.#socket.write(this.#out, 'latin1');
-    this.#out = '';
-  }
-
-  #commit(bytes: number): void {
-    this.isResponseCommitted = true;
-    this.bytesSent += bytes;
-  }
-
   abandonResponse(): void {
-    this.#out = '';
+    this.#writer.abandon();
   }
 
   endResponse(): void {
-    if (this.#isResponseChunked) this.#out += LAST_CHUNK;
-    this.#isResponseChunked = false;
+    this.#writer.end();
     this.flush();
   }
 
@@ -421,7 +384,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
 
   abort(): void {
     this.#handler = null;
-    this.#socket.destroy();
+    this.#writer.destroy(this.tls !== null);
     this.onClose();
   }
 
