@@ -1,0 +1,178 @@
+/** One proxy thread in the test's own process, with a clock that the test moves, and everything that can be seen of it from outside. */
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import type {TestContext} from 'node:test';
+import type {CustomerSnapshot, ListenerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
+import {FAULT_CODES, type FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
+import {SlotBook} from '#src/control/slot-book.ts';
+import {createSharedMemory} from '#src/control/shared-memory.ts';
+import {Proxy} from '#src/proxy/proxy.ts';
+import {NODE, NODE_ROW_LENGTH, faultColumn, openRow, type NodeColumn} from '#src/shared/counters.ts';
+import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
+import {endpointKey, type CustomerAssignment, type SharedMemory, type ThreadStart} from '#src/shared/messages.ts';
+import {eventually} from '#test/support/eventually.ts';
+import {FakeTime} from '#test/support/fake-time.ts';
+import {connectRaw, connectRawTls, type RawClient, type TlsClient} from '#test/support/raw-client.ts';
+import {node as makeNode} from '#test/support/snapshots.ts';
+
+/** What a test or a suite ends with. */
+export type Scope = Pick<TestContext, 'after'> | {after(hook: () => void | Promise<void>): void};
+
+export interface HarnessOptions {
+  readonly node?: Partial<NodeSnapshot>;
+  readonly customers?: readonly CustomerSnapshot[];
+  readonly ticketKeys?: Uint8Array;
+  readonly random?: () => number;
+}
+
+/** A line of the access log. */
+export type LogLine = Readonly<Record<string, string | number | null>>;
+
+export class ProxyHarness {
+  readonly time = new FakeTime();
+  readonly proxy: Proxy;
+  /** What the proxy told the daemon log: nothing, in a good test. */
+  readonly reports: string[] = [];
+  ports: Readonly<Record<string, number>> = {};
+  readonly #memory: SharedMemory;
+  readonly #slots = new SlotBook(1);
+  readonly #folder = mkdtempSync(path.join(tmpdir(), 'torwart-proxy-'));
+  #node: NodeSnapshot;
+  #customers: readonly CustomerSnapshot[] = [];
+  #assignments: ReadonlyMap<string, CustomerAssignment> = new Map();
+  #linesTaken = 0;
+
+  private constructor(options: HarnessOptions) {
+    this.#node = makeNode({log: {access: path.join(this.#folder, 'access.log'), level: 'info'}, ...options.node});
+    this.#memory = createSharedMemory(1, this.#node.caps.connectionsMax);
+    const start: ThreadStart = {thread: 0, threads: 1, memory: this.#memory, ticketKeys: options.ticketKeys ?? new Uint8Array(48)};
+    this.proxy = new Proxy(start, this.#node, {
+      time: this.time,
+      random: options.random ?? (() => 0),
+      requestIdPrefix: 'test',
+      log: (_level, message, detail) => { this.reports.push(`${message} ${JSON.stringify(detail)}`); },
+    });
+  }
+
+  static async start(scope: Scope, options: HarnessOptions = {}): Promise<ProxyHarness> {
+    const harness = new ProxyHarness(options);
+    await harness.reload({node: harness.#node, customers: options.customers ?? []});
+    scope.after(() => harness.#stop());
+    return harness;
+  }
+
+  /** What is left out stays as it was. Customers that are not named any more are removed. */
+  async reload(change: {readonly node?: NodeSnapshot; readonly customers?: readonly CustomerSnapshot[]}): Promise<void> {
+    const customers = change.customers ?? this.#customers;
+    const node = change.node ?? this.#node;
+    const {assignments} = this.#slots.assign({revision: '', node, customers});
+    const before = new Map(this.#customers.map((customer) => [customer.name, customer]));
+    const changed = customers.filter((customer) => before.get(customer.name) !== customer);
+    const removed = [...before.keys()].filter((name) => !assignments.has(name));
+    const messages = changed.map(({name}) => assignments.get(name)).filter((assignment) => assignment !== undefined);
+    this.ports = await this.proxy.configure({node: change.node ?? null, customers: messages, removed});
+    this.#customers = customers;
+    this.#node = node;
+    this.#assignments = assignments;
+  }
+
+  get node(): NodeSnapshot {
+    return this.#node;
+  }
+
+  /** Moves the clock and fires what has become due. */
+  pass(ms: number): void {
+    this.time.pass(ms);
+    this.proxy.tick();
+  }
+
+  /** Moves the clock to just before a timeout of `ms` may fire; what was armed at the same moment has not fired then. */
+  passAlmost(ms: number): void {
+    this.pass(ms - LIMITS.wheelTickMs);
+  }
+
+  /** Moves the clock from where `passAlmost` left it to where the timeout must have fired. */
+  passRest(): void {
+    this.pass(2 * LIMITS.wheelTickMs);
+  }
+
+  fault(code: FaultCode): number {
+    return this.#nodeRow()[faultColumn(code)] ?? 0;
+  }
+
+  /** Every fault counted so far that is not 0. */
+  faults(): Readonly<Partial<Record<FaultCode, number>>> {
+    return Object.fromEntries(FAULT_CODES.map((code) => [code, this.fault(code)]).filter(([, count]) => count !== 0));
+  }
+
+  counter(column: NodeColumn): number {
+    return this.#nodeRow()[NODE[column]] ?? 0;
+  }
+
+  slot(customer: string, pool: string, port: number, address = '127.0.0.1'): EndpointSlot {
+    const slot = this.#assignments.get(customer)?.endpoints[endpointKey(pool, address, port)];
+    if (slot === undefined) throw new Error('there is no such endpoint');
+    return new EndpointSlot(slot, 1, 0);
+  }
+
+  async connect(context: TestContext, listener = 'http', localAddress?: string): Promise<RawClient> {
+    return connectRaw(context, this.#port(listener), this.#address(listener), localAddress);
+  }
+
+  async connectTls(context: TestContext, options: Parameters<typeof connectRawTls>[2] = {}, listener = 'https'): Promise<TlsClient> {
+    return connectRawTls(context, this.#port(listener), options);
+  }
+
+  /** The next line of the access log that no call has returned yet. */
+  async nextLogLine(): Promise<LogLine> {
+    await eventually('a line is in the access log', () => this.#readLog().length > this.#linesTaken);
+    return JSON.parse(this.#readLog()[this.#linesTaken++] ?? '') as LogLine;
+  }
+
+  /** The next lines count from here. */
+  async forgetLog(): Promise<void> {
+    const expected = this.counter('requests');
+    await eventually('the access log is written', () => this.#readLog().length >= expected);
+    this.#linesTaken = this.#readLog().length;
+  }
+
+  /** The access log as it stands in the file. */
+  readLogText(): string {
+    this.proxy.tick();
+    try {
+      return readFileSync(this.#node.log.access, 'latin1');
+    } catch {
+      return '';
+    }
+  }
+
+  #readLog(): readonly string[] {
+    return this.readLogText().split('\n').slice(0, -1);
+  }
+
+  #nodeRow(): Float64Array {
+    return openRow(this.#memory.nodeCounters, NODE_ROW_LENGTH, 0);
+  }
+
+  #listener(name: string): ListenerSnapshot | undefined {
+    return this.#node.listeners.find((listener) => listener.name === name);
+  }
+
+  #address(name: string): string {
+    return this.#listener(name)?.address ?? '127.0.0.1';
+  }
+
+  #port(name: string): number {
+    const port = this.ports[name];
+    if (port === undefined) throw new Error(`no listener ${name}`);
+    return port;
+  }
+
+  async #stop(): Promise<void> {
+    this.proxy.beginDrain();
+    await this.proxy.finish();
+    rmSync(this.#folder, {recursive: true, force: true});
+  }
+}
