@@ -1,5 +1,6 @@
 /** CPU time and memory of a process with all its threads and children, from /proc (proc(5)). */
 import {readFileSync, readdirSync} from 'node:fs';
+import {setTimeout as sleep} from 'node:timers/promises';
 
 /** Unit of the times in /proc/PID/stat: USER_HZ, which is 100 on every architecture that Node supports on Linux. */
 const MICROSECONDS_PER_TICK = 10_000;
@@ -71,4 +72,18 @@ export function readMemoryBytes(root: number): number {
     if (text !== null && text !== '') sum += parseSmapsRollup(text);
   }
   return sum;
+}
+
+const SETTLE_STEP_MS = 250, SETTLE_STEPS_MAX = 20, SETTLED_SHARE = 0.002;
+
+/** Waits until garbage collectors and allocators have come to rest: two looks in a row that differ by less than 0.2 %. */
+export async function readSettledMemory(root: number): Promise<number> {
+  let before = readMemoryBytes(root);
+  for (let step = 0; step < SETTLE_STEPS_MAX; step++) {
+    await sleep(SETTLE_STEP_MS);
+    const now = readMemoryBytes(root);
+    if (Math.abs(now - before) < before * SETTLED_SHARE) return now;
+    before = now;
+  }
+  return before;
 }

@@ -19,6 +19,7 @@ const FORMATS: Readonly<Record<Unit, (value: number) => string>> = {
   microseconds: value => Math.abs(value) >= 10_000 ? `${withDigits(value / 1_000)} ms` : `${withDigits(value)} µs`,
   milliseconds: value => `${withDigits(value)} ms`,
   bytes: formatBytes,
+  count: withDigits,
   percent: value => `${Math.round(value)} %`,
 };
 

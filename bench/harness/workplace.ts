@@ -14,6 +14,7 @@ export interface Settings {
   readonly warmUpSeconds: number;
   readonly rounds: number;
   readonly idleConnections: number;
+  readonly tricklingClients: number;
   /** Customers of the start-up and reload scenario. */
   readonly customers: number;
   /** What a slow reader asks for. */
@@ -21,12 +22,12 @@ export interface Settings {
 }
 
 export const FULL_SETTINGS: Settings = {
-  seconds: 2, warmUpSeconds: 3, rounds: 5, idleConnections: 5_000, customers: 10_000, slowResponseBytes: 2 ** 30,
+  seconds: 2, warmUpSeconds: 3, rounds: 5, idleConnections: 5_000, tricklingClients: 1_000, customers: 10_000, slowResponseBytes: 2 ** 30,
 };
 
 /** So short that it only shows that everything works. */
 export const SMOKE_SETTINGS: Settings = {
-  seconds: 1, warmUpSeconds: 0, rounds: 1, idleConnections: 100, customers: 50, slowResponseBytes: 64 * 2 ** 20,
+  seconds: 1, warmUpSeconds: 0, rounds: 1, idleConnections: 100, tricklingClients: 50, customers: 50, slowResponseBytes: 64 * 2 ** 20,
 };
 
 export interface Workplace {

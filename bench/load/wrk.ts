@@ -21,6 +21,8 @@ export interface WrkLoad {
   readonly newConnections: boolean;
 }
 
+export const SMALL_GET: WrkLoad = {connections: 64, path: '/', tls: false, bodyBytes: 0, hosts: 1, newConnections: false};
+
 export interface WrkResult {
   readonly requests: number;
   readonly seconds: number;
@@ -67,14 +69,17 @@ export function parseWrk(stdout: string): WrkResult {
   return JSON.parse(line.slice(MARK.length)) as WrkResult;
 }
 
-/** Throws where wrk saw a single error: a number with failures in it is not a result. */
+/** Throws where there was a single error: a number with failures in it is not a result. */
+export function requireClean(result: WrkResult): WrkResult {
+  if (result.errors > 0 || result.requests === 0) throw new Error(`${result.errors} errors in ${result.requests} requests`);
+  return result;
+}
+
 export async function runWrk(work: Workplace, proxy: Proxy, load: WrkLoad, seconds: number): Promise<WrkResult> {
   const script = join(work.makeDirectory('wrk'), 'load.lua');
   writeFileSync(script, wrkScript(load));
   const url = `${load.tls ? 'https' : 'http'}://${hostName(0)}:${load.tls ? proxy.httpsPort : proxy.httpPort}${load.path}`;
   const args = ['-t1', `-c${load.connections}`, `-d${seconds}s`, `--timeout=${REQUEST_TIMEOUT_S}s`, '-s', script, url];
   const {stdout, stderr} = await work.children.capture('wrk', args, (seconds + REQUEST_TIMEOUT_S) * 1_000);
-  const result = parseWrk(stdout + stderr);
-  if (result.errors > 0 || result.requests === 0) throw new Error(`${result.errors} errors in ${result.requests} requests`);
-  return result;
+  return parseWrk(stdout + stderr);
 }

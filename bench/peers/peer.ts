@@ -50,7 +50,7 @@ export interface Place {
   readonly httpsPort: number;
 }
 
-const START_TIMEOUT_MS = 120_000, POLL_MS = 5, POLL_TIMEOUT_MS = 5_000;
+const START_TIMEOUT_MS = 60_000, POLL_MS = 5, POLL_TIMEOUT_MS = 5_000;
 
 /** Whether the proxy answers a request for the host with 200. Any failure is a no: it is asked again. */
 export function answers(port: number, host: string): Promise<boolean> {

@@ -1,13 +1,16 @@
 import {CUSTOMERS_SCENARIOS} from './customers.ts';
+import {DISTURBED_SCENARIOS} from './disturbed.ts';
 import {HANDSHAKE_SCENARIOS} from './handshakes.ts';
 import {MEMORY_SCENARIOS} from './memory.ts';
 import {REQUEST_SCENARIOS} from './requests.ts';
 import type {Scenario} from './scenario.ts';
 
-export const SCENARIOS: readonly Scenario[] = [...REQUEST_SCENARIOS, ...HANDSHAKE_SCENARIOS, ...MEMORY_SCENARIOS, ...CUSTOMERS_SCENARIOS];
+export const SCENARIOS: readonly Scenario[] = [
+  ...REQUEST_SCENARIOS, ...HANDSHAKE_SCENARIOS, ...DISTURBED_SCENARIOS, ...MEMORY_SCENARIOS, ...CUSTOMERS_SCENARIOS,
+];
 
 /** One of each kind: what a smoke run tries. */
-export const SMOKE_SCENARIO_NAMES: readonly string[] = ['get-c64', 'tls-resumed', 'idle', 'slow-reader', 'customers'];
+export const SMOKE_SCENARIO_NAMES: readonly string[] = ['get-c64', 'tls-resumed', 'reloading', 'trickle', 'idle', 'slow-reader', 'customers'];
 
 /** The scenarios with these names or groups; throws for a name that is none. */
 export function selectScenarios(names: readonly string[]): readonly Scenario[] {

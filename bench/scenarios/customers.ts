@@ -1,5 +1,5 @@
 /** Start and reload with many customers. Each has a pool and a host of its own; certificates are left out, to measure the tables. */
-import {readCpuMicroseconds, readMemoryBytes} from '../harness/procfs.ts';
+import {readCpuMicroseconds, readSettledMemory} from '../harness/procfs.ts';
 import {revisionHost, type Sites} from '../harness/sites.ts';
 import type {Settings, Workplace} from '../harness/workplace.ts';
 import {waitUntilServed, type Proxy} from '../peers/peer.ts';
@@ -10,7 +10,8 @@ function sitesFor(settings: Settings): Sites {
 }
 
 async function sample(work: Workplace, proxy: Proxy): Promise<Sample> {
-  const memory = readMemoryBytes(proxy.child.pid);
+  // A worker of HAProxy answers before its master listens to the signal of a reload: that one would be lost.
+  const memory = await readSettledMemory(proxy.child.pid);
   const cpuBefore = readCpuMicroseconds(proxy.child.pid);
   const started = performance.now();
   proxy.reload({...sitesFor(work.settings), revision: 1});

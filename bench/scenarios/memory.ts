@@ -1,26 +1,11 @@
 /** What a connection costs in memory: one that is idle, and one whose client reads slowly. */
-import {setTimeout as sleep} from 'node:timers/promises';
-import {readMemoryBytes} from '../harness/procfs.ts';
+import {readMemoryBytes, readSettledMemory} from '../harness/procfs.ts';
 import {sitesOfHosts} from '../harness/sites.ts';
 import type {Settings, Workplace} from '../harness/workplace.ts';
 import {holdConnections} from '../load/idle-connections.ts';
 import {readSlowly} from '../load/slow-reader.ts';
 import type {Proxy} from '../peers/peer.ts';
 import type {Scenario} from './scenario.ts';
-
-const SETTLE_STEP_MS = 250, SETTLE_STEPS_MAX = 20, SETTLED_SHARE = 0.002;
-
-/** Waits until garbage collectors and allocators have come to rest: two looks in a row that differ by less than 0.2 %. */
-async function readSettledMemory(proxy: Proxy): Promise<number> {
-  let before = readMemoryBytes(proxy.child.pid);
-  for (let step = 0; step < SETTLE_STEPS_MAX; step++) {
-    await sleep(SETTLE_STEP_MS);
-    const now = readMemoryBytes(proxy.child.pid);
-    if (Math.abs(now - before) < before * SETTLED_SHARE) return now;
-    before = now;
-  }
-  return before;
-}
 
 /** Connections are opened and closed once before, so that what stays allocated for good is not counted. */
 function idleScenario(name: string, title: string, secure: boolean): Scenario {
@@ -33,8 +18,8 @@ function idleScenario(name: string, title: string, secure: boolean): Scenario {
     sample: async (work, proxy) => {
       const count = Math.min(work.settings.idleConnections, Math.floor(work.connections / 2));
       await holdConnections(work, proxy, secure, Math.ceil(count / 10), () => Promise.resolve());
-      const before = await readSettledMemory(proxy);
-      const after = await holdConnections(work, proxy, secure, count, () => readSettledMemory(proxy));
+      const before = await readSettledMemory(proxy.child.pid);
+      const after = await holdConnections(work, proxy, secure, count, () => readSettledMemory(proxy.child.pid));
       return {perConnection: (after - before) / count, before};
     },
   };
@@ -44,7 +29,7 @@ function idleScenario(name: string, title: string, secure: boolean): Scenario {
 const slowReadSeconds = (settings: Settings): number => settings.seconds * 2;
 
 async function sampleSlowReader(work: Workplace, proxy: Proxy): Promise<{growth: number; perSecond: number}> {
-  const before = await readSettledMemory(proxy);
+  const before = await readSettledMemory(proxy.child.pid);
   let peak = before;
   const seconds = slowReadSeconds(work.settings);
   const bytes = await readSlowly(proxy.httpPort, '/files/slow', seconds, () => { peak = Math.max(peak, readMemoryBytes(proxy.child.pid)); });

@@ -1,13 +1,12 @@
 /** Load of wrk: one row a scenario. */
 import {sitesOfHosts} from '../harness/sites.ts';
-import {runWrk, type WrkLoad} from '../load/wrk.ts';
+import {requireClean, runWrk, SMALL_GET, type WrkLoad} from '../load/wrk.ts';
 import {COST_COLUMNS, sampleCost} from './cost.ts';
 import type {Scenario} from './scenario.ts';
 
 /** The size of the table that every scenario has unless it is about that size. */
 const HOSTS = 10_000;
 
-const SMALL_GET: WrkLoad = {connections: 64, path: '/', tls: false, bodyBytes: 0, hosts: 1, newConnections: false};
 const KIB = 1024, MIB = 1024 * KIB;
 
 function requestScenario(name: string, group: string, title: string, change: Partial<WrkLoad>, hosts = HOSTS): Scenario {
@@ -18,9 +17,9 @@ function requestScenario(name: string, group: string, title: string, change: Par
     // A proxy without a table of hosts has nothing to show where only the table's size changes.
     accepts: peer => group !== 'hosts' || !peer.lacks.includes('hosts'),
     warmUp: async (work, proxy) => {
-      if (work.settings.warmUpSeconds > 0) await runWrk(work, proxy, load, work.settings.warmUpSeconds);
+      if (work.settings.warmUpSeconds > 0) requireClean(await runWrk(work, proxy, load, work.settings.warmUpSeconds));
     },
-    sample: (work, proxy) => sampleCost(proxy, () => runWrk(work, proxy, load, work.settings.seconds)),
+    sample: (work, proxy) => sampleCost(proxy, async () => requireClean(await runWrk(work, proxy, load, work.settings.seconds))),
   };
 }
 

@@ -7,7 +7,7 @@ import type {Peer, Proxy} from '../peers/peer.ts';
 /** Numbers by the keys of the scenario's columns. */
 export type Sample = Readonly<Record<string, number>>;
 
-export type Unit = 'per second' | 'microseconds' | 'milliseconds' | 'bytes' | 'percent';
+export type Unit = 'per second' | 'microseconds' | 'milliseconds' | 'bytes' | 'percent' | 'count';
 
 export interface Column {
   readonly key: string;
