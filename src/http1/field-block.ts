@@ -65,6 +65,35 @@ export class FieldBlock {
       && this.text.charCodeAt((offsets[at + VALUE_START] as number) - 1) === SPACE;
   }
 
+  /** Begins a head whose fields come one by one. */
+  clear(): void {
+    this.text = '';
+    this.count = 0;
+    this.foldingCount = 0;
+  }
+
+  /**
+   * Adds one field that another codec has decoded and checked: `line` is `name: value CRLF`, with one space and no blank around the
+   * value. False where there is no room left.
+   */
+  append(line: string, nameLength: number, number: number): boolean {
+    if (this.count === this.numbers.length) return false;
+    const start = this.text.length;
+    const end = start + line.length;
+    const offsets = this.#offsets;
+    const entry = this.count * STRIDE;
+    offsets[entry + NAME_START] = start;
+    offsets[entry + NAME_END] = start + nameLength;
+    offsets[entry + VALUE_START] = start + nameLength + 2;
+    offsets[entry + VALUE_END] = end - 2;
+    offsets[entry + LINE_END] = end;
+    this.numbers[this.count] = number;
+    this.text += line;
+    this.count++;
+    if (number === FOLDING_NAME) this.foldingCount++;
+    return true;
+  }
+
   /**
    * Scans field lines from `position` up to and with the empty line. `start` is the head's first byte: limits and offsets count from
    * there. Returns the position after the empty line, `INCOMPLETE`, or `INVALID`.
