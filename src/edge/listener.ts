@@ -16,6 +16,9 @@ const BACKLOG = 4096;
 /** The groups that every current client has; the post-quantum hybrid first. */
 const TLS_GROUPS = 'X25519MLKEM768:X25519:prime256v1:secp384r1';
 
+/** How OpenSSL says that it has no certificate to show, in TLS 1.3 and 1.2. */
+const WITHOUT_CERTIFICATE: ReadonlySet<string> = new Set(['ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM', 'ERR_SSL_NO_SHARED_CIPHER']);
+
 export interface ListenerParts {
   readonly edge: Edge;
   readonly certificates: Certificates;
@@ -135,7 +138,7 @@ export class Listener {
 
   #onTlsError(error: NodeJS.ErrnoException, socket: TLSSocket): void {
     const serverName = typeof socket.servername === 'string' ? socket.servername : '';
-    const isUnknown = this.#certificates.find(serverName.toLowerCase()) === undefined && error.code === 'ERR_SSL_NO_SHARED_CIPHER';
+    const isUnknown = WITHOUT_CERTIFICATE.has(error.code ?? '') && this.#certificates.find(serverName.toLowerCase()) === undefined;
     this.#edge.countFault(error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'tls_timeout' : isUnknown ? 'sni_unknown' : 'tls_failed');
     socket.destroy();
   }

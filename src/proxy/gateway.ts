@@ -43,7 +43,8 @@ export class Gateway {
   limits: readonly CompiledLimit[];
   readonly #counters: Float64Array;
   readonly #requestIdPrefix: string;
-  #requestNumber = 0;
+  /** Begins where the hexadecimal text has eight digits, so that ids are of one length without padding. */
+  #requestNumber = 0x10000000;
 
   constructor(parts: GatewayParts, node: NodeSnapshot) {
     this.clock = parts.clock;
@@ -64,7 +65,7 @@ export class Gateway {
   }
 
   nextRequestId(): string {
-    return this.#requestIdPrefix + (this.#requestNumber++).toString(16).padStart(8, '0');
+    return this.#requestIdPrefix + (this.#requestNumber++).toString(16);
   }
 
   count(column: NodeColumn, by = 1): void {
