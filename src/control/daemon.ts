@@ -9,6 +9,7 @@ import type {Configuration} from '#src/control/configuration.ts';
 import {PortBook} from '#src/control/port-book.ts';
 import {Prober} from '#src/control/prober.ts';
 import {Reloader} from '#src/control/reloader.ts';
+import {readDescriptorLimit} from '#src/control/descriptor-limit.ts';
 import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared-memory.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {Supervisor, type ConfigureOutcome} from '#src/control/supervisor.ts';
@@ -76,7 +77,7 @@ export class Daemon {
     const {log, workerUrl} = options;
     const {threads, caps} = snapshot.node;
     this.#options = options;
-    this.#memory = createSharedMemory(threads, caps.connectionsMax);
+    this.#memory = createSharedMemory(threads, caps.connectionsMax, readDescriptorLimit());
     this.#slots = new SlotBook(threads);
     this.#ports = ports;
     this.#inForce = this.#slots.assign(snapshot);

@@ -14,14 +14,18 @@ const HASH_SECRET_BYTES = 32;
 /** Room for a cap that is raised by a reload; untouched pages cost nothing. */
 const CONNECTIONS_ROOM = 2 ** 17;
 
-/** `connectionsMax`: the cap on open connections in the first configuration. */
-export function createSharedMemory(threads: number, connectionsMax: number): SharedMemory {
+/**
+ * `connectionsMax`: the cap on open connections in the first configuration. `descriptorsMax`: how many file descriptors the process
+ * may have open.
+ */
+export function createSharedMemory(threads: number, connectionsMax: number, descriptorsMax = Infinity): SharedMemory {
   const room = Math.max(connectionsMax, CONNECTIONS_ROOM);
   return {
     nodeCounters: {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, threads)), byteOffset: 0},
     rateBuckets: new SharedArrayBuffer(RateBuckets.byteLength(RATE_KEYS_MAX)),
     connectionTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, room)),
     connectionsMax: room,
+    descriptorsMax,
     hashSecret: randomBytes(HASH_SECRET_BYTES),
   };
 }

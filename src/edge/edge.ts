@@ -7,6 +7,7 @@ import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {ConnectionTable} from '#src/shared/connection-table.ts';
+import type {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {NODE, faultColumn, type NodeColumn} from '#src/shared/counters.ts';
 import type {ClientConnection} from '#src/edge/client-connection.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
@@ -16,6 +17,7 @@ export interface EdgeParts {
   readonly wheel: DeadlineWheel;
   readonly hash: KeyedHash;
   readonly connectionTable: ConnectionTable;
+  readonly descriptors: DescriptorBudget;
   /** This thread's row of the node counters. */
   readonly counters: Float64Array;
   /** A handler for one request; it goes back to where it came from by itself. */
@@ -29,6 +31,7 @@ export class Edge {
   readonly wheel: DeadlineWheel;
   readonly hash: KeyedHash;
   readonly connectionTable: ConnectionTable;
+  readonly descriptors: DescriptorBudget;
   readonly acquireHandler: (downstream: Downstream) => RequestHandler;
   readonly reportBug: (error: unknown) => void;
   readonly connections = new Set<ClientConnection>();
@@ -46,6 +49,7 @@ export class Edge {
     this.wheel = parts.wheel;
     this.hash = parts.hash;
     this.connectionTable = parts.connectionTable;
+    this.descriptors = parts.descriptors;
     this.acquireHandler = parts.acquireHandler;
     this.reportBug = parts.reportBug;
     this.#counters = parts.counters;
@@ -55,6 +59,7 @@ export class Edge {
 
   /** Counts a new connection, or says why there is no place for it. */
   admitConnection(peer: ClientIdentity): FaultCode | null {
+    if (!this.descriptors.hasRoom) return 'descriptors_exhausted';
     const verdict = this.connectionTable.tryOpen(peer.keyHigh, peer.keyLow, this.caps.connectionsPerClientMax, this.caps.connectionsMax);
     if (verdict !== 'ok') return verdict === 'client' ? 'connections_per_client' : 'connections_total';
     this.count('connectionsOpened');

@@ -9,6 +9,7 @@ import {Edge} from '#src/edge/edge.ts';
 import {Listener} from '#src/edge/listener.ts';
 import {AccessLog} from '#src/observe/access-log.ts';
 import {ConnectionTable} from '#src/shared/connection-table.ts';
+import {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import type {CustomerAssignment, ThreadStart} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
@@ -59,7 +60,8 @@ export class Proxy {
     this.#gateway = new Gateway({clock, hash, buckets, upstream: this.#upstream, tables, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
     const exchanges = new ExchangePool(this.#gateway);
     const connectionTable = new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax);
-    this.#edge = new Edge({clock, wheel, hash, connectionTable, counters, acquireHandler: (downstream) => exchanges.acquire(downstream), reportBug}, node.timeouts, node.caps);
+    const descriptors = new DescriptorBudget(memory, threads, connectionTable);
+    this.#edge = new Edge({clock, wheel, hash, connectionTable, descriptors, counters, acquireHandler: (downstream) => exchanges.acquire(downstream), reportBug}, node.timeouts, node.caps);
     this.#ticketKeys = Buffer.from(start.ticketKeys);
   }
 

@@ -27,6 +27,8 @@ export interface SharedMemory {
   readonly connectionTable: SharedArrayBuffer;
   /** Connections that `connectionTable` can hold: an upper bound of every cap that is configured while the process lives. */
   readonly connectionsMax: number;
+  /** File descriptors that the process may have open; `Infinity` where that is not known. */
+  readonly descriptorsMax: number;
   /** 32 random bytes: keys of all hashes in shared memory, so that nobody outside can aim at a bucket. */
   readonly hashSecret: Uint8Array;
 }

@@ -1,0 +1,33 @@
+/**
+ * How many file descriptors the process may spend on clients. Without descriptors nothing works any more: no upstream is reached, no log
+ * is reopened, and the kernel's queue of new connections is emptied by closing them unseen. So new clients are refused before that, and a
+ * reserve is kept for the work that is already here.
+ */
+import type {ConnectionTable} from '#src/shared/connection-table.ts';
+import {NODE, NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
+import type {SharedMemory} from '#src/shared/messages.ts';
+
+/** Share of the descriptors that clients never get: it is for upstream connections, files and the runtime. */
+const RESERVED_SHARE = 1 / 8;
+/** Descriptors that the runtime of the process and each of its threads hold from the beginning. */
+const PROCESS_DESCRIPTORS = 32;
+const THREAD_DESCRIPTORS = 16;
+
+export class DescriptorBudget {
+  readonly #rows: readonly Float64Array[];
+  readonly #connectionTable: ConnectionTable;
+  readonly #socketsMax: number;
+
+  constructor(memory: SharedMemory, threads: number, connectionTable: ConnectionTable) {
+    this.#connectionTable = connectionTable;
+    this.#rows = Array.from({length: threads}, (_, thread) => openRow(memory.nodeCounters, NODE_ROW_LENGTH, thread));
+    this.#socketsMax = memory.descriptorsMax * (1 - RESERVED_SHARE) - PROCESS_DESCRIPTORS - threads * THREAD_DESCRIPTORS;
+  }
+
+  /** One more client fits. */
+  get hasRoom(): boolean {
+    let sockets = this.#connectionTable.total;
+    for (const row of this.#rows) sockets += (row[NODE.upstreamConnectionsOpened] ?? 0) - (row[NODE.upstreamConnectionsClosed] ?? 0);
+    return sockets < this.#socketsMax;
+  }
+}
