@@ -122,8 +122,10 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     this.#interims = 0;
     this.bytesReceived = 0;
     this.endpoint.slot.beginRequest();
-    if (this.#phase === 'idle') this.#phase = 'head';
-    else this.#wait('connect', timeouts.connectMs);
+    if (this.#phase === 'idle') {
+      this.#phase = 'head';
+      this.#waiting = 'none';
+    } else this.#wait('connect', timeouts.connectMs);
   }
 
   writeText(latin1: string): void {
@@ -291,12 +293,12 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     if (this.#phase !== 'connecting') return;
     this.isConnected = true;
     this.#phase = 'head';
-    this.#waitFor(this.#isRequestEnded ? 'head' : 'drain');
+    this.#waitWithinRequest();
     this.#handler?.onUpstreamConnected();
   }
 
   #onDrain(): void {
-    if (this.#waiting === 'drain') this.#waitFor(this.#isRequestEnded ? 'head' : 'drain');
+    if (this.#waiting === 'drain') this.#waitWithinRequest();
     this.#handler?.onUpstreamDrain();
   }
 
@@ -329,6 +331,13 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     if (waiting === 'none') return;
     if (waiting === 'keep_alive') this.destroy();
     else this.#fail(FAULT_OF_WAITING[waiting]);
+  }
+
+  /** While the client is the slower one, its own deadline counts: an upload may take as long as it goes on. */
+  #waitWithinRequest(): void {
+    if (this.#isRequestEnded) this.#waitFor('head');
+    else if (this.isBackedUp) this.#waitFor('drain');
+    else this.#waiting = 'none';
   }
 
   #waitFor(waiting: 'drain' | 'head' | 'body'): void {
