@@ -211,6 +211,8 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
   #readBody(bytes: Buffer, start: number): number {
     const at = this.#body.decode(bytes, start, bytes.length, this);
     this.bytesReceived += at - start;
+    // The body itself was refused: the connection ends, and what is left of it changes nothing.
+    if (!this.#isExchanging) return bytes.length;
     if (this.#body.isInvalid) {
       this.#waiting = 'none';
       if (this.#handler === null) this.abort();
