@@ -41,6 +41,17 @@ test('near misses are not found', () => {
   }
 });
 
+test('a longer name that falls into the same place of the table is another name', () => {
+  const letters = 'abcdefghijklmnopqrstuvwxyz0123456789'.split('');
+  const suffixes = letters.flatMap((first) => letters.map((second) => first + second));
+  for (const name of NAMES) {
+    for (const suffix of suffixes) {
+      const expected = name.startsWith('x-forwarded-') ? FORWARDED_OTHER : OTHER;
+      assert.equal(identify(name + suffix), expected, name + suffix);
+    }
+  }
+});
+
 test('the rest of the x-forwarded family has one number', () => {
   for (const name of ['x-forwarded-user', 'X-Forwarded-Prefix', 'x-forwarded-a']) assert.equal(identify(name), FORWARDED_OTHER, name);
   for (const name of ['x-forwarded', 'x-forwarded-', 'x-forwardedfor']) assert.equal(identify(name), OTHER, name);
