@@ -6,7 +6,7 @@
 import {spawn, type ChildProcess} from 'node:child_process';
 import {closeSync, fstatSync, openSync, readSync} from 'node:fs';
 
-const STOP_MS = 3_000;
+const STOP_MS = 3_000, VERSION_TIMEOUT_MS = 10_000;
 const LOG_TAIL_BYTES = 2_000;
 
 export interface Child {
@@ -124,4 +124,14 @@ export function readLogTail(child: Child): string {
   readSync(log, tail, 0, tail.length, size - tail.length);
   closeSync(log);
   return tail.toString().trim();
+}
+
+/** The version that a program prints about itself; null where there is no such program. */
+export async function readVersion(children: Children, command: string, args: readonly string[], pattern: RegExp): Promise<string | null> {
+  try {
+    const {stdout, stderr} = await children.capture(command, args, VERSION_TIMEOUT_MS);
+    return pattern.exec(stdout + stderr)?.[1] ?? null;
+  } catch {
+    return null;
+  }
 }

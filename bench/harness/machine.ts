@@ -19,10 +19,24 @@ export interface Machine {
   readonly pins: Pins;
 }
 
+/** The numbers in a list such as `0-2,5`. */
+export function parseCpuList(text: string): number[] {
+  return text.trim().split(',').flatMap(range => {
+    const [first = NaN, last = first] = range.split('-').map(Number);
+    return Array.from({length: last - first + 1}, (_, offset) => first + offset);
+  });
+}
+
+/** CPUs that this process may use: in a container they need not begin with 0. */
+export function readAllowedCpus(): number[] {
+  const match = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync('/proc/self/status', 'latin1'));
+  return match?.[1] === undefined ? [] : parseCpuList(match[1]);
+}
+
 /** The proxy has a CPU of its own; the load generator and the backend share what is left. */
-export function choosePins(cpus: number): Pins {
-  if (cpus < 2) return {proxy: null, load: null, backend: null};
-  return {proxy: 0, load: 1, backend: cpus > 2 ? 2 : 1};
+export function choosePins([proxy, load, backend]: readonly number[]): Pins {
+  if (proxy === undefined || load === undefined) return {proxy: null, load: null, backend: null};
+  return {proxy, load, backend: backend ?? load};
 }
 
 export function describeMachine(pins: Pins): Machine {

@@ -33,6 +33,16 @@ export function formatRatio(ratio: Spread): string {
 
 type Row = readonly string[];
 
+/** Ratios to peers that have all features, and to those that have not: a column each, where there is such a peer. */
+function ratioKinds(scenario: ScenarioResult): ('equal' | 'bare')[] {
+  const kinds = new Set(scenario.contestants.slice(1).map(kindOf));
+  return (['equal', 'bare'] as const).filter(kind => kinds.has(kind));
+}
+
+function kindOf(contestant: ContestantResult): 'equal' | 'bare' {
+  return contestant.lacks.length === 0 ? 'equal' : 'bare';
+}
+
 function rowOf(contestant: ContestantResult, subject: ContestantResult, scenario: ScenarioResult): Row {
   if (contestant.failure !== null) return [contestant.name, `failed: ${contestant.failure.replaceAll(/\s+/g, ' ').slice(-200)}`];
   const values = scenario.columns.map(column => {
@@ -42,14 +52,14 @@ function rowOf(contestant: ContestantResult, subject: ContestantResult, scenario
   const [first] = scenario.columns;
   const ratio = first === undefined ? null : ratioOfColumn(subject, contestant, first);
   const text = ratio === null ? '' : formatRatio(ratio);
-  return [contestant.name, ...values, ...(contestant.lacks.length === 0 ? [text, ''] : ['', text])];
+  return [contestant.name, ...values, ...ratioKinds(scenario).map(kind => kind === kindOf(contestant) ? text : '')];
 }
 
 /** The rows of a scenario's table; the first is its head. */
 export function tableOf(scenario: ScenarioResult): Row[] {
   const [subject] = scenario.contestants;
   if (subject === undefined) return [];
-  const head = ['', ...scenario.columns.map(column => column.label), `${subject.name} ÷ equal peer`, `${subject.name} ÷ bare peer`];
+  const head = ['', ...scenario.columns.map(column => column.label), ...ratioKinds(scenario).map(kind => `${subject.name} ÷ ${kind} peer`)];
   return [head, ...scenario.contestants.map(contestant => rowOf(contestant, subject, scenario))];
 }
 

@@ -1,6 +1,5 @@
 /** A whole run, from the tools that are needed to the results: what `bench.ts` and `compare.ts` have in common. */
 import type {Peer} from '../peers/peer.ts';
-import {readVersion} from '../peers/peer.ts';
 import type {Scenario} from '../scenarios/scenario.ts';
 import {formatText} from './report.ts';
 import type {Results, ScenarioResult} from './results.ts';
@@ -18,21 +17,11 @@ export function reportProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 }
 
-/** Programs that no scenario does without. */
-async function findTools(work: Workplace): Promise<Record<string, string>> {
-  const wrk = await readVersion(work, 'wrk', ['-v'], /wrk (\S+)/);
-  if (wrk === null) throw new Error('wrk is missing: apt-get install wrk');
-  if (work.pins.proxy !== null && await readVersion(work, 'taskset', ['-V'], /(\d\S*)/) === null) {
-    throw new Error('taskset is missing: apt-get install util-linux');
-  }
-  return {wrk, node: process.versions.node, backend: work.backend.kind};
-}
-
 /** Runs the scenarios and prints the table of each as soon as it is known. The first peer is the subject. */
 export async function runSession(
   work: Workplace, scenarios: readonly Scenario[], peers: readonly Peer[], print: (text: string) => void,
 ): Promise<Results> {
-  const versions = await findTools(work), missing: Record<string, string> = {}, present: Peer[] = [];
+  const versions: Record<string, string> = {...work.versions}, missing: Record<string, string> = {}, present: Peer[] = [];
   for (const peer of peers) {
     const version = await peer.findVersion(work);
     if (version === null) missing[peer.name] = peer.install;

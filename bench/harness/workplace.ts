@@ -4,8 +4,8 @@ import os from 'node:os';
 import {join} from 'node:path';
 import {startBackend, type Backend} from '../peers/backend.ts';
 import {makeCertificate, type Certificate} from './certificate.ts';
-import {Children} from './children.ts';
-import {choosePins, describeMachine, pinSelf, readDescriptorLimit, type Machine, type Pins} from './machine.ts';
+import {Children, readVersion} from './children.ts';
+import {choosePins, describeMachine, pinSelf, readAllowedCpus, readDescriptorLimit, type Machine, type Pins} from './machine.ts';
 import {DOMAIN} from './sites.ts';
 
 export interface Settings {
@@ -40,6 +40,8 @@ export interface Workplace {
   readonly descriptors: number;
   readonly certificate: Certificate;
   readonly backend: Backend;
+  /** Of the tools, by name. */
+  readonly versions: Readonly<Record<string, string>>;
   /** A new, empty directory. */
   makeDirectory(name: string): string;
   close(): Promise<void>;
@@ -47,8 +49,18 @@ export interface Workplace {
 
 const CONNECTIONS_MAX = 20_000;
 
+/** Programs that no scenario does without. Throws with the way to get the one that is missing. */
+async function findTools(children: Children, pins: Pins): Promise<{wrk: string}> {
+  const wrk = await readVersion(children, 'wrk', ['-v'], /wrk (\S+)/);
+  if (wrk === null) throw new Error('wrk is missing: apt-get install wrk');
+  const taskset = pins.proxy === null ? 'not needed' : await readVersion(children, 'taskset', ['-V'], /(\d\S*)/);
+  if (taskset === null) throw new Error('taskset is missing: apt-get install util-linux');
+  return {wrk};
+}
+
 export async function openWorkplace(settings: Settings): Promise<Workplace> {
-  const children = new Children();
+  const children = new Children(), pins = choosePins(readAllowedCpus());
+  const tools = await findTools(children, pins);
   const root = mkdtempSync(join(os.tmpdir(), 'torwart-bench-'));
   // Workers of servers that were started by root give their rights up, and still have to reach their files.
   chmodSync(root, 0o711);
@@ -57,7 +69,6 @@ export async function openWorkplace(settings: Settings): Promise<Workplace> {
     rmSync(root, {recursive: true, force: true});
   };
   process.once('exit', discard);
-  const pins = choosePins(os.availableParallelism());
   const machine = describeMachine(pins);
   const descriptors = readDescriptorLimit();
   let number = 0;
@@ -78,5 +89,5 @@ export async function openWorkplace(settings: Settings): Promise<Workplace> {
     process.off('exit', discard);
     discard();
   };
-  return {...base, certificate, backend, close};
+  return {...base, certificate, backend, versions: {...tools, node: process.versions.node, backend: backend.kind}, close};
 }

@@ -1,9 +1,10 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {readVersion} from '../harness/children.ts';
 import {customersOf, type Sites} from '../harness/sites.ts';
 import {fillTemplate} from '../harness/template.ts';
 import type {Workplace} from '../harness/workplace.ts';
-import {launchPeer, readVersion, type Launch, type Peer, type Place} from './peer.ts';
+import {launchPeer, type Launch, type Peer, type Place} from './peer.ts';
 
 const TEMPLATE = readFileSync(new URL('./Caddyfile', import.meta.url), 'utf8');
 
@@ -28,6 +29,6 @@ function prepare(work: Workplace, place: Place, sites: Sites): Launch {
 
 export const CADDY: Peer = {
   name: 'caddy', lacks: ['per-client limits'], install: 'apt-get install caddy', hasCustomers: false, groups: null,
-  findVersion: work => readVersion(work, 'caddy', ['version'], /^v?(\d\S*)/),
+  findVersion: work => readVersion(work.children, 'caddy', ['version'], /^v?(\d\S*)/),
   start: (work, sites) => launchPeer(work, CADDY, place => prepare(work, place, sites)),
 };

@@ -1,9 +1,10 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {readVersion} from '../harness/children.ts';
 import {customersOf, type Sites} from '../harness/sites.ts';
 import {fillTemplate} from '../harness/template.ts';
 import type {Workplace} from '../harness/workplace.ts';
-import {launchPeer, readVersion, type Launch, type Peer, type Place} from './peer.ts';
+import {launchPeer, type Launch, type Peer, type Place} from './peer.ts';
 
 const TEMPLATE = readFileSync(new URL('./haproxy.cfg', import.meta.url), 'utf8');
 
@@ -30,6 +31,6 @@ function prepare(work: Workplace, place: Place, sites: Sites): Launch {
 
 export const HAPROXY: Peer = {
   name: 'haproxy', lacks: [], install: 'apt-get install haproxy', hasCustomers: true, groups: null,
-  findVersion: work => readVersion(work, 'haproxy', ['-v'], /version (\S+)/),
+  findVersion: work => readVersion(work.children, 'haproxy', ['-v'], /version (\S+)/),
   start: (work, sites) => launchPeer(work, HAPROXY, place => prepare(work, place, sites)),
 };

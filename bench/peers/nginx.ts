@@ -1,9 +1,10 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {readVersion} from '../harness/children.ts';
 import {customersOf, type Sites} from '../harness/sites.ts';
 import {fillTemplate} from '../harness/template.ts';
 import type {Workplace} from '../harness/workplace.ts';
-import {launchPeer, readVersion, type Launch, type Peer, type Place} from './peer.ts';
+import {launchPeer, type Launch, type Peer, type Place} from './peer.ts';
 
 const MAIN = readFileSync(new URL('./nginx.conf', import.meta.url), 'utf8');
 const TLS = readFileSync(new URL('./nginx-tls.conf', import.meta.url), 'utf8');
@@ -47,7 +48,7 @@ function prepare(work: Workplace, place: Place, sites: Sites, buffers: string): 
 function createNginx(name: string, buffers: string, groups: readonly string[] | null): Peer {
   const peer: Peer = {
     name, lacks: [], install: 'apt-get install nginx-light', hasCustomers: true, groups,
-    findVersion: work => readVersion(work, 'nginx', ['-v'], /nginx\/(\S+)/),
+    findVersion: work => readVersion(work.children, 'nginx', ['-v'], /nginx\/(\S+)/),
     start: (work, sites) => launchPeer(work, peer, place => prepare(work, place, sites, buffers)),
   };
   return peer;

@@ -92,13 +92,3 @@ export async function launchPeer(work: Workplace, peer: Peer, prepare: (place: P
     truncateLog: () => { if (launch.accessLog !== null) truncateSync(launch.accessLog); },
   };
 }
-
-/** The version that a program prints about itself; null where there is no such program. */
-export async function readVersion(work: Workplace, command: string, args: readonly string[], pattern: RegExp): Promise<string | null> {
-  try {
-    const {stdout, stderr} = await work.children.capture(command, args, 10_000);
-    return pattern.exec(stdout + stderr)?.[1] ?? null;
-  } catch {
-    return null;
-  }
-}

@@ -2,6 +2,7 @@
 import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {stringify} from 'yaml';
+import {readVersion} from '../harness/children.ts';
 import {findFreePort} from '../harness/machine.ts';
 import {customersOf, type Customer, type Sites} from '../harness/sites.ts';
 import type {Workplace} from '../harness/workplace.ts';
@@ -49,10 +50,17 @@ function prepare(work: Workplace, place: Place, sites: Sites, tree: string, admi
   };
 }
 
+/** The package's version and, where the tree is a checkout, the commit. */
+async function findRevision(work: Workplace, tree: string): Promise<string> {
+  const {version} = JSON.parse(readFileSync(join(tree, 'package.json'), 'utf8')) as {version: string};
+  const commit = await readVersion(work.children, 'git', ['-C', tree, 'rev-parse', '--short', 'HEAD'], /^([0-9a-f]+)$/m);
+  return commit === null ? version : `${version} (${commit})`;
+}
+
 export function createTorwart(tree: string, name = 'torwart'): Peer {
   const peer: Peer = {
     name, lacks: [], install: 'npm ci', hasCustomers: true, groups: null,
-    findVersion: () => Promise.resolve((JSON.parse(readFileSync(join(tree, 'package.json'), 'utf8')) as {version: string}).version),
+    findVersion: work => findRevision(work, tree),
     start: async (work, sites) => {
       const adminPort = await findFreePort();
       return launchPeer(work, peer, place => prepare(work, place, sites, tree, adminPort));

@@ -10,7 +10,7 @@ export const SCENARIOS: readonly Scenario[] = [
 ];
 
 /** One of each kind: what a smoke run tries. */
-export const SMOKE_SCENARIO_NAMES: readonly string[] = ['get-c64', 'tls-resumed', 'reloading', 'trickle', 'idle', 'slow-reader', 'customers'];
+export const SMOKE_SCENARIO_NAMES: readonly string[] = ['tls-resumed', 'trickle', 'reloading', 'idle', 'slow-reader', 'customers'];
 
 /** The scenarios with these names or groups; throws for a name that is none. */
 export function selectScenarios(names: readonly string[]): readonly Scenario[] {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {describe, it} from 'node:test';
-import {choosePins} from '../../bench/harness/machine.ts';
+import {choosePins, parseCpuList} from '../../bench/harness/machine.ts';
 import {parseOptions} from '../../bench/harness/options.ts';
 import {orderOfRound} from '../../bench/harness/run.ts';
 import {customerAddress, customersOf, sitesOfHosts} from '../../bench/harness/sites.ts';
@@ -71,9 +71,14 @@ describe('the order of a round', () => {
 
 describe('pins', () => {
   it('leave a single CPU alone, and keep the proxy by itself on more', () => {
-    assert.deepEqual(choosePins(1), {proxy: null, load: null, backend: null});
-    assert.deepEqual(choosePins(2), {proxy: 0, load: 1, backend: 1});
-    assert.deepEqual(choosePins(8), {proxy: 0, load: 1, backend: 2});
+    assert.deepEqual(choosePins([0]), {proxy: null, load: null, backend: null});
+    assert.deepEqual(choosePins([0, 1]), {proxy: 0, load: 1, backend: 1});
+    assert.deepEqual(choosePins([4, 5, 6, 7]), {proxy: 4, load: 5, backend: 6});
+  });
+
+  it('read the list that the kernel gives', () => {
+    assert.deepEqual(parseCpuList('0-2,5\n'), [0, 1, 2, 5]);
+    assert.deepEqual(parseCpuList('3'), [3]);
   });
 });
 
