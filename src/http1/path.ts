@@ -3,8 +3,10 @@
  * two different paths is brought into the one form that all read alike, or refused.
  */
 
-/** Anything that needs a look: percent, empty or dot segment, backslash, parameters, fragment. */
-const NEEDS_WORK = /%|\/\/|\/\.|[\\;#]/;
+/** Anything that needs a look: percent, empty or dot segment, backslash, parameters, fragment, what a path must not hold. */
+const NEEDS_WORK = /%|\/\/|\/\.|[\\;#"<>^`{|}[\]]/;
+/** Sent raw by browsers though no URI may hold them, and read like their escapes by everybody (RFC 3986 §2.4). */
+const UNESCAPED = /["<>^`{|}[\]]/g;
 /** The same for the query: only a fragment is out of place there. */
 const FRAGMENT = /#/;
 const ESCAPE = /%([0-9A-Fa-f]{2})?/g;
@@ -14,6 +16,8 @@ const UNRESERVED = /[A-Za-z0-9\-._~]/;
  * dots, and where an encoded slash is allowed the server behind may decode it first. Tried on segments that are not just dots.
  */
 const HIDDEN_DOTS = /(?:^|%2F)\.{1,2}(?:;|%3B|%2F|$)/;
+/** A segment of parameters only: stripped of them it is empty, and dropped. At the end it is in use (`/;jsessionid=1`). */
+const PARAMETERS_ONLY = /^(?:;|%3B)/;
 /** ASCII in more bytes than it needs: never valid (RFC 3629 §3), but careless decoders make `.` of `%C0%AE`. */
 const OVERLONG = /%C[01]%[89AB]|%E0%[89]|%F0%8/;
 
@@ -49,7 +53,12 @@ function normalisePath(path: string, encodedSlashAllowed: boolean): string | nul
     const character = String.fromCharCode(byte);
     return UNRESERVED.test(character) ? character : escape.toUpperCase();
   });
-  return isAmbiguous || OVERLONG.test(decoded) ? null : resolveSegments(decoded);
+  if (isAmbiguous || OVERLONG.test(decoded)) return null;
+  return resolveSegments(decoded.replace(UNESCAPED, escapeCharacter));
+}
+
+function escapeCharacter(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
 /** Removes empty and dot segments (RFC 3986 §5.2.4). Null where they lead above the root. */
@@ -64,7 +73,7 @@ function resolveSegments(path: string): string | null {
       if (isLast) kept.push('');
       continue;
     }
-    if (HIDDEN_DOTS.test(segment)) return null;
+    if (HIDDEN_DOTS.test(segment) || (!isLast && PARAMETERS_ONLY.test(segment))) return null;
     kept.push(segment);
   }
   return `/${kept.join('/')}`;

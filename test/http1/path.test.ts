@@ -6,7 +6,7 @@ import {hasEncodedSlash, normaliseTarget} from '#src/http1/path.ts';
 import {testProperty} from '#test/support/property.ts';
 
 /** Paths made of what attacks are made of. */
-const PIECES = ['/', '/', '.', '..', '%2e', '%2E%2e', '%2f', '%5c', '\\', ';', '%3b', 'a', 'B', '%61', '%25', '%', '%c3%bc', '%c0%ae', '%00', '#', '~'] as const;
+const PIECES = ['/', '/', '.', '..', '%2e', '%2E%2e', '%2f', '%5c', '\\', ';', '%3b', 'a', 'B', '%61', '%25', '%', '%c3%bc', '%c0%ae', '%00', '#', '~', '|', '['] as const;
 const TARGET = fc.array(fc.constantFrom(...PIECES), {maxLength: 12}).map((pieces) => `/${pieces.join('')}`);
 const QUERY = fc.array(fc.constantFrom(...PIECES.filter((piece) => piece !== '#'), '?'), {maxLength: 6}).map((pieces) => `?${pieces.join('')}`);
 
