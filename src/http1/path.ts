@@ -5,10 +5,10 @@
 
 /** Anything that needs a look: percent, empty or dot segment, backslash, parameters, fragment, what a path must not hold. */
 const NEEDS_WORK = /%|\/\/|\/\.|[\\;#"<>^`{|}[\]]/;
-/** Sent raw by browsers though no URI may hold them, and read like their escapes by everybody (RFC 3986 §2.4). */
-const UNESCAPED = /["<>^`{|}[\]]/g;
 /** The same for the query: only a fragment is out of place there. */
 const FRAGMENT = /#/;
+/** Sent raw by browsers though no URI may hold them, and read like their escapes by everybody (RFC 3986 §2.4). */
+const UNESCAPED = /["<>^`{|}[\]]/g;
 const ESCAPE = /%([0-9A-Fa-f]{2})?/g;
 const UNRESERVED = /[A-Za-z0-9\-._~]/;
 /**
@@ -17,7 +17,7 @@ const UNRESERVED = /[A-Za-z0-9\-._~]/;
  */
 const HIDDEN_DOTS = /(?:^|%2F)\.{1,2}(?:;|%3B|%2F|$)/;
 /** A segment of parameters only: stripped of them it is empty, and dropped. At the end it is in use (`/;jsessionid=1`). */
-const PARAMETERS_ONLY = /^(?:;|%3B)/;
+const PARAMETERS_ONLY = /(?:^|%2F)(?:;|%3B)/;
 /** ASCII in more bytes than it needs: never valid (RFC 3629 §3), but careless decoders make `.` of `%C0%AE`. */
 const OVERLONG = /%C[01]%[89AB]|%E0%[89]|%F0%8/;
 
