@@ -18,9 +18,9 @@ import type {Downstream, HostMemo, RequestHandler, TlsFacts} from '#src/edge/req
 
 /**
  * `idle`: between requests; `head`: part of a head is here; `exchange`: a request is being answered; `surplus`: it has been answered, and the
- * rest of its body is thrown away; `lingering`: the answer has been sent and the connection ends; `closed`.
+ * rest of its body is thrown away; `unread`: so much of the answers has not left that the next request waits; `lingering`: the answer has been sent and the connection ends; `closed`.
  */
-type Phase = 'idle' | 'head' | 'exchange' | 'surplus' | 'lingering' | 'closed';
+type Phase = 'idle' | 'head' | 'exchange' | 'surplus' | 'unread' | 'lingering' | 'closed';
 
 /** What the deadline that is armed stands for. It is not disarmed when a phase ends: `none` makes it a no-op. */
 type Waiting = 'none' | 'first_request' | 'keep_alive' | 'head' | 'body' | 'drain' | 'linger';
@@ -83,6 +83,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
       }
       case 'exchange':
       case 'surplus':
+      case 'unread':
         this.#readDuringExchange(chunk);
         break;
       case 'lingering':
@@ -95,7 +96,8 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
 
   onDrain(): void {
     if (this.#waiting === 'drain') this.#waiting = 'none';
-    this.#handler?.onDownstreamDrain();
+    if (this.#phase === 'unread') this.#becomeIdle();
+    else this.#handler?.onDownstreamDrain();
   }
 
   /** The client has ended its side. It cannot be told from one that is gone, and is treated like it (as nginx does). */
@@ -177,7 +179,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
       at = this.#beginExchange(bytes, at, end);
     }
     this.#isReadingHeads = false;
-    if (at < bytes.length && this.#isExchanging) this.#stash = bytes.subarray(at);
+    if (at < bytes.length && (this.#isExchanging || this.#phase === 'unread')) this.#stash = bytes.subarray(at);
   }
 
   get #isExchanging(): boolean {
@@ -211,8 +213,8 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
   #readBody(bytes: Buffer, start: number): number {
     const at = this.#body.decode(bytes, start, bytes.length, this);
     this.bytesReceived += at - start;
-    // The body itself was refused: the connection ends, and what is left of it changes nothing.
-    if (!this.#isExchanging) return bytes.length;
+    // It has been answered meanwhile: what the deadline stands for is decided.
+    if (!this.#isExchanging) return at;
     if (this.#body.isInvalid) {
       this.#waiting = 'none';
       if (this.#handler === null) this.abort();
@@ -230,7 +232,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
     if (at === chunk.length) return;
     const rest = chunk.subarray(at);
     if (this.#phase === 'idle') this.#readHeads(rest);
-    else if (this.#isExchanging) this.#keepForLater(rest);
+    else if (this.#isExchanging || this.#phase === 'unread') this.#keepForLater(rest);
   }
 
   #endRequestBody(): void {
@@ -284,17 +286,9 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
 
   // Writing the response.
 
-  get bytesSent(): number {
-    return this.#writer.bytesSent;
-  }
-
-  get isBackedUp(): boolean {
-    return this.#writer.isBackedUp;
-  }
-
-  get isResponseCommitted(): boolean {
-    return this.#writer.isCommitted;
-  }
+  get bytesSent(): number { return this.#writer.bytesSent; }
+  get isBackedUp(): boolean { return this.#writer.isBackedUp; }
+  get isResponseCommitted(): boolean { return this.#writer.isCommitted; }
 
   sendContinue(): void {
     if (!this.#isHttp10) this.#writer.writeInterim(CONTINUE_RESPONSE);
@@ -356,6 +350,13 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
   }
 
   #becomeIdle(): void {
+    if (this.isBackedUp) {
+      // Small requests make large answers: a client that does not read them would fill the memory with them.
+      this.#phase = 'unread';
+      this.#pauseReading();
+      this.#wait('drain', this.#edge.clock.nowMs + this.#responseIdleMs);
+      return;
+    }
     this.#phase = 'idle';
     if (this.#edge.isDraining && this.#stash === null) {
       this.#socket.end();

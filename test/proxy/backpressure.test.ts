@@ -1,0 +1,169 @@
+/** Whoever is slow slows the other side down, and never fills the memory between. */
+import assert from 'node:assert/strict';
+import type {Socket} from 'node:net';
+import {test, type TestContext} from 'node:test';
+import {PROBE} from '#test/support/attack.ts';
+import {eventually, settle} from '#test/support/eventually.ts';
+import {FakeUpstream} from '#test/support/fake-upstream.ts';
+import {ProxyHarness} from '#test/support/proxy-harness.ts';
+import {ROUTE_TIMEOUTS, acme, customer, pool, route, site} from '#test/support/snapshots.ts';
+
+const MIB = 1024 * 1024;
+const TOTAL_BYTES = 64 * MIB;
+/** What the kernel's buffers of two connections may take, generously; the proxy's own share is far smaller. */
+const KERNEL_BYTES = 24 * MIB;
+
+const BLOCK = Buffer.alloc(64 * 1024, 'x');
+
+/** Writes `bytes` bytes as fast as the socket takes them. */
+function pump(socket: Socket, bytes: number): void {
+  let left = bytes;
+  const write = (): void => {
+    while (left > 0 && !socket.destroyed) {
+      const piece = BLOCK.subarray(0, Math.min(left, BLOCK.length));
+      left -= piece.length;
+      if (!socket.write(piece)) break;
+    }
+  };
+  socket.on('drain', write);
+  write();
+}
+
+/** Waits until the number has stopped growing; returns it. */
+async function standstill(value: () => number): Promise<number> {
+  let before = -1;
+  while (value() !== before) {
+    before = value();
+    await settle(50);
+  }
+  return before;
+}
+
+function handedOver(socket: Socket): number {
+  return socket.bytesWritten - socket.writableLength;
+}
+
+async function stage(context: TestContext): Promise<{upstream: FakeUpstream; proxy: ProxyHarness}> {
+  const upstream = await FakeUpstream.start(context);
+  const proxy = await ProxyHarness.start(context, {customers: [acme([upstream.port], {route: {maxBodyBytes: 2 * TOTAL_BYTES}})]});
+  return {upstream, proxy};
+}
+
+test('a client that reads slowly slows the application down, and gets everything', async (context) => {
+  const {upstream, proxy} = await stage(context);
+  upstream.respond = ({peer}) => {
+    peer.send(`HTTP/1.1 200 OK\r\ncontent-length: ${TOTAL_BYTES}\r\n\r\n`);
+    pump(peer.socket, TOTAL_BYTES);
+    return null;
+  };
+  const client = await proxy.connect(context);
+  client.socket.removeAllListeners('data');
+  client.socket.pause();
+  client.send(PROBE);
+  const {peer} = await upstream.nextRequest();
+  const sent = await standstill(() => handedOver(peer.socket));
+  assert.ok(sent < KERNEL_BYTES, `${sent} bytes were read from the application`);
+
+  let read = 0;
+  client.socket.on('data', (chunk: Buffer) => { read += chunk.length; });
+  client.socket.resume();
+  await eventually('everything is read', () => read > TOTAL_BYTES);
+  assert.deepEqual(proxy.faults(), {});
+  await eventually('the connection is idle', () => proxy.slot('acme', 'app', upstream.port).requests === 0);
+});
+
+test('a client that stops reading is given up, and with it the upstream request', async (context) => {
+  const {upstream, proxy} = await stage(context);
+  upstream.respond = ({peer}) => {
+    peer.send('HTTP/1.1 200 OK\r\n\r\n');
+    pump(peer.socket, TOTAL_BYTES);
+    return null;
+  };
+  const client = await proxy.connect(context);
+  client.socket.pause();
+  client.send(PROBE);
+  const {peer} = await upstream.nextRequest();
+  await standstill(() => handedOver(peer.socket));
+  proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
+  assert.ok(peer.isOpen);
+  proxy.passRest();
+  await eventually('the upstream connection is gone', () => !peer.isOpen);
+  assert.deepEqual(proxy.faults(), {client_stalled: 1});
+  assert.equal(proxy.proxy.openConnections, 0);
+});
+
+test('an application that reads slowly slows the client down, and gets everything', async (context) => {
+  const {upstream, proxy} = await stage(context);
+  upstream.isParsing = false;
+  upstream.onPeer = (peer) => { peer.socket.pause(); };
+  const client = await proxy.connect(context);
+  client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${TOTAL_BYTES}\r\n\r\n`);
+  pump(client.socket, TOTAL_BYTES);
+  const sent = await standstill(() => handedOver(client.socket));
+  assert.ok(sent < KERNEL_BYTES, `${sent} bytes were read from the client`);
+
+  upstream.peers[0]?.socket.resume();
+  await eventually('everything is read', () => upstream.bytesReceived > TOTAL_BYTES);
+  upstream.peers[0]?.send('HTTP/1.1 204 No Content\r\n\r\n');
+  assert.equal((await client.response()).startLine, 'HTTP/1.1 204 No Content');
+  assert.deepEqual(proxy.faults(), {});
+});
+
+test('an application that stops reading is given up', async (context) => {
+  const {upstream, proxy} = await stage(context);
+  upstream.isParsing = false;
+  upstream.onPeer = (peer) => { peer.socket.pause(); };
+  const client = await proxy.connect(context);
+  client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ntransfer-encoding: chunked\r\n\r\n${TOTAL_BYTES.toString(16)}\r\n`);
+  pump(client.socket, TOTAL_BYTES);
+  await standstill(() => handedOver(client.socket));
+  proxy.pass(ROUTE_TIMEOUTS.responseIdleMs + 500);
+  assert.match((await client.response()).startLine, /^HTTP\/1\.1 504 /);
+  assert.deepEqual(proxy.faults(), {response_head_timeout: 1});
+});
+
+test('a client that asks and asks and reads no answer has to wait', async (context) => {
+  const answers = 20_000;
+  const page = 'x'.repeat(4000);
+  const talkative = customer('acme', {pools: [pool('app', [1])], sites: [site(['acme.test'], [
+    route('/', {action: {type: 'respond', status: 200, contentType: 'text/plain', body: page}}),
+  ])]});
+  const proxy = await ProxyHarness.start(context, {customers: [talkative], node: {log: {access: 'off', level: 'info'}}});
+  const client = await proxy.connect(context);
+  client.socket.removeAllListeners('data');
+  client.socket.pause();
+  client.send(PROBE.repeat(answers));
+  const answered = await standstill(() => proxy.counter('requests'));
+  assert.ok(answered * page.length < KERNEL_BYTES, `${answered} answers were made`);
+
+  let read = 0;
+  client.socket.on('data', (chunk: Buffer) => { read += chunk.length; });
+  client.socket.resume();
+  await eventually('everything is answered', () => proxy.counter('requests') === answers && read > answers * page.length);
+});
+
+test('a client that asks and asks and never reads an answer is given up', async (context) => {
+  const talkative = customer('acme', {pools: [pool('app', [1])], sites: [site(['acme.test'], [
+    route('/', {action: {type: 'respond', status: 200, contentType: 'text/plain', body: 'x'.repeat(4000)}}),
+  ])]});
+  const proxy = await ProxyHarness.start(context, {customers: [talkative], node: {log: {access: 'off', level: 'info'}}});
+  const client = await proxy.connect(context);
+  client.socket.pause();
+  client.send(PROBE.repeat(20_000));
+  await standstill(() => proxy.counter('requests'));
+  proxy.passAlmost(proxy.node.timeouts.responseIdleMs);
+  assert.equal(proxy.proxy.openConnections, 1);
+  proxy.passRest();
+  assert.equal(proxy.proxy.openConnections, 0);
+});
+
+for (const [what, chunk] of [['tiny chunks', '1\r\nx\r\n'], ['tiny chunks with extensions', '1;a=bcdef\r\nx\r\n']] as const) {
+  test(`a body of ${what} costs not much more memory than its content`, async (context) => {
+    const {upstream, proxy} = await stage(context);
+    const client = await proxy.connect(context);
+    client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ntransfer-encoding: chunked\r\n\r\n${chunk.repeat(1500)}`);
+    client.send('0\r\n\r\n');
+    assert.equal((await upstream.nextRequest()).body, 'x'.repeat(1500));
+    assert.equal((await client.response()).body, 'ok');
+  });
+}
