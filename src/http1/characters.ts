@@ -39,6 +39,16 @@ export const HEX_VALUE = tabulate((byte) => {
 /** ASCII upper case to lower case; every other byte is itself. */
 export const LOWER = tabulate((byte) => (byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte));
 
+/** Set in `NAME_CHARACTER` for the characters that fold. */
+export const FOLDING_MARK = 0x80;
+
+/** All that a scanner needs of a byte in a field name, in one look-up: 0 for what is no token, else the lower-case character and its mark. */
+export const NAME_CHARACTER = tabulate((byte) => {
+  const tokenClass = TOKEN_CLASS[byte] as number;
+  if (tokenClass === 0) return 0;
+  return (LOWER[byte] as number) | (tokenClass === FOLDING ? FOLDING_MARK : 0);
+});
+
 const TOKEN_PATTERN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VALUE_PATTERN = /^[\t\x20-\x7e\x80-\xff]*$/;
 

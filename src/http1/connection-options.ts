@@ -29,6 +29,12 @@ export interface ConnectionOptions {
  */
 export function readConnectionOptions(value: string, block: FieldBlock, options: ConnectionOptions): boolean {
   let named: Set<string> | null = null;
+  // What nearly every client and server sends.
+  if (value === 'keep-alive' || value === 'close') {
+    if (value === 'close') options.close = true;
+    else options.keepAlive = true;
+    return true;
+  }
   for (const part of value.split(',')) {
     const option = trimBlanks(part).toLowerCase();
     if (option === '') continue;

@@ -3,7 +3,7 @@
  * head to head, so scanning allocates nothing but the text.
  */
 import type {FaultCode} from '#src/core/faults.ts';
-import {COLON, CR, FOLDING, LF, LOWER, SPACE, TAB, TOKEN_CLASS, VALUE_CLASS} from '#src/http1/characters.ts';
+import {COLON, CR, FOLDING_MARK, LF, NAME_CHARACTER, SPACE, TAB, VALUE_CLASS} from '#src/http1/characters.ts';
 import {FOLDING_NAME, identifyField, nextHash} from '#src/http1/field-names.ts';
 
 /** The bytes so far are a valid beginning. */
@@ -122,14 +122,14 @@ export class FieldBlock {
   #scanLine(bytes: Uint8Array, start: number, lineStart: number, limit: number, invalid: FaultCode): number {
     let at = lineStart;
     let hash = 0;
-    let classes = 0;
+    let marks = 0;
     let byte = 0;
     for (; at < limit; at++) {
       byte = bytes[at] as number;
-      const tokenClass = TOKEN_CLASS[byte] as number;
-      if (tokenClass === 0) break;
-      classes |= tokenClass;
-      hash = nextHash(hash, LOWER[byte] as number);
+      const character = NAME_CHARACTER[byte] as number;
+      if (character === 0) break;
+      marks |= character;
+      hash = nextHash(hash, character);
     }
     if (at === limit) return INCOMPLETE;
     // An empty name, a space before the colon, and obs-fold (a line that begins with a blank) all end here (RFC 9112 §5.1, §5.2).
@@ -151,7 +151,7 @@ export class FieldBlock {
     offsets[entry + VALUE_START] = valueStart - start;
     offsets[entry + VALUE_END] = valueEnd - start;
     offsets[entry + LINE_END] = at + 2 - start;
-    if ((classes & FOLDING) === 0) {
+    if ((marks & FOLDING_MARK) === 0) {
       this.numbers[this.count] = identifyField(bytes, lineStart, nameEnd, hash);
     } else {
       this.numbers[this.count] = FOLDING_NAME;
