@@ -11,13 +11,13 @@ RUN npm ci --omit=dev --no-audit --no-fund && node_modules/node/bin/node --versi
 COPY LICENSE ./
 COPY src src
 COPY deploy/docker/healthcheck.mjs deploy/docker/healthcheck.mjs
-# Into a root of its own, at the path of this architecture.
-RUN cp --parents --dereference /usr/lib/*-linux-gnu/libatomic.so.1 /root/
+# Aside, at the path of this architecture.
+RUN mkdir /image && cp --parents --dereference /usr/lib/*-linux-gnu/libatomic.so.1 /image
 
 # The C and C++ runtime libraries that Node needs, and nothing else; uid 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="Torwart" org.opencontainers.image.licenses="MIT"
-COPY --from=build /root/usr/ /usr/
+COPY --from=build /image/ /
 # Owned by root: the daemon cannot change its own code.
 COPY --from=build /opt/torwart /opt/torwart
 ENV NODE_ENV=production
