@@ -12,17 +12,19 @@ class profile::torwart {
     show_diff => false, # private keys are among them
   }
 
+  # In every run, so that a broken configuration is red until it is mended, and not only in the run that brought it.
   exec { 'torwart-check':
-    command     => '/opt/torwart/torwart check --config /etc/torwart/torwart.yaml',
-    user        => 'torwart',
-    refreshonly => true,
-    logoutput   => on_failure,
-    subscribe   => File['/etc/torwart'],
+    command   => '/opt/torwart/torwart check --config /etc/torwart/torwart.yaml',
+    unless    => '/opt/torwart/torwart check --config /etc/torwart/torwart.yaml',
+    user      => 'torwart',
+    logoutput => on_failure,
+    require   => File['/etc/torwart'],
   }
 
   exec { 'torwart-reload':
     command     => '/usr/bin/systemctl reload torwart.service',
     refreshonly => true,
-    subscribe   => Exec['torwart-check'],
+    subscribe   => File['/etc/torwart'],
+    require     => Exec['torwart-check'],
   }
 }
