@@ -43,6 +43,22 @@ export const adminAddress = scalar({
   }),
 });
 
+/** Where a customer's servers are connected to from. */
+export function sourceAddress(family: 4 | 6) {
+  return scalar({
+    type: 'IP address',
+    allowed: `an internal IPv${family} address of this machine`,
+    remedy: family === 4 ? 'write for example 10.20.1.2' : 'write for example "fd00:20:1::2"',
+    json: {type: 'string', pattern: family === 4 ? '^[0-9.]+$' : '^[0-9a-fA-F:.]+$'},
+    read: readText((text) => {
+      // An IPv4-mapped address would be a second spelling.
+      const isWritten = text.includes(':') === (family === 6) && !text.includes('/');
+      const cidr = isWritten ? parseCidr(text) : null;
+      return cidr?.base.family === family && isInternalCidr(cidr) ? formatIp(cidr.base) : null;
+    }),
+  });
+}
+
 /** Names are resolved by nobody on the data path: what is connected to is what was checked. */
 export const serverAddress = scalar({
   type: 'address',

@@ -24,6 +24,7 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
   const content = {
     name: input.customer,
     networks: input.networks,
+    sourceAddress: {ipv4: input.source_address?.ipv4 ?? null, ipv6: input.source_address?.ipv6 ?? null},
     certificates: compileCertificates(context, report),
     pools: Object.entries(input.pools).map(([name, pool]) => compilePool(name, pool, probeHosts.get(name) ?? 'localhost')),
     sites: input.sites.map((site) => compileSite(site, context.defaults)),

@@ -1,5 +1,5 @@
 /** What two customers cannot both have: a name, a host, a network. Near linear in the number of customers. */
-import {type Cidr, cidrIncludes, cidrsOverlap, parseCidr} from '#src/core/ip.ts';
+import {type Cidr, cidrIncludes, cidrsOverlap, parseCidr, parseCidrs} from '#src/core/ip.ts';
 import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
 
@@ -47,10 +47,7 @@ interface NetworkClaim<C extends Claimant> extends Claim<C> {
  * what it includes, so one pass with a stack of the networks that are still open finds every customer that overlaps with another.
  */
 function findOverlaps<C extends Claimant>(claimants: readonly C[]): readonly Conflict<C>[] {
-  const claims = claimants.flatMap((claimant) => claimant.customer.networks.flatMap((text, index): readonly NetworkClaim<C>[] => {
-    const cidr = parseCidr(text);
-    return cidr === null ? [] : [{claimant, path: ['networks', index], text, cidr}];
-  })).sort((a, b) => compareCidrs(a.cidr, b.cidr));
+  const claims = claimants.flatMap((claimant) => networksClaimedBy(claimant.customer).map((network): NetworkClaim<C> => ({claimant, ...network}))).sort((a, b) => compareCidrs(a.cidr, b.cidr));
   const conflicts: Conflict<C>[] = [];
   const open: NetworkClaim<C>[] = [];
   for (const claim of claims) {
@@ -60,6 +57,18 @@ function findOverlaps<C extends Claimant>(claimants: readonly C[]): readonly Con
     open.push(claim);
   }
   return conflicts;
+}
+
+/** A source address counts as a network of one address: firewalls must not take one customer for another. */
+function networksClaimedBy({networks, sourceAddress}: CustomerSnapshot): readonly {readonly path: ConfigPath; readonly text: string; readonly cidr: Cidr}[] {
+  const places = [
+    ...networks.map((text, index) => ({path: ['networks', index], text})),
+    ...(['ipv4', 'ipv6'] as const).map((family) => ({path: ['source_address', family], text: sourceAddress[family]})),
+  ];
+  return places.flatMap(({path, text}) => {
+    const cidr = text === null ? null : parseCidr(text);
+    return text === null || cidr === null ? [] : [{path, text, cidr}];
+  });
 }
 
 function compareCidrs(a: Cidr, b: Cidr): number {
@@ -74,7 +83,7 @@ function compareCidrs(a: Cidr, b: Cidr): number {
 const ALLOWED = {
   customer: 'one file for each customer',
   host: 'a host or wildcard that no other customer has',
-  network: "networks that overlap with no other customer's",
+  network: "networks and source addresses that overlap with no other customer's",
 } as const;
 
 /** The complaint about one side of a conflict. */
@@ -93,11 +102,7 @@ export function holds<C extends Claimant>({kind, claims}: Conflict<C>, held: Cus
   if (kind === 'customer') return held.name === text;
   if (kind === 'host') return held.sites.some((site) => site.hosts.includes(text));
   const contested = parseCidrs([text, otherText]);
-  return parseCidrs(held.networks).some((cidr) => contested.every((candidate) => cidrsOverlap(candidate, cidr)));
-}
-
-function parseCidrs(texts: readonly string[]): readonly Cidr[] {
-  return texts.map(parseCidr).filter((cidr) => cidr !== null);
+  return networksClaimedBy(held).some(({cidr}) => contested.every((candidate) => cidrsOverlap(candidate, cidr)));
 }
 
 /** Hosts that lie under a wildcard of another customer: permitted, because the exact name wins, but worth knowing. */

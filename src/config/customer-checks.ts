@@ -7,12 +7,13 @@ import type {SocketAddress} from '#src/config/snapshot.ts';
 
 interface CustomerFacts {
   readonly networks: readonly string[];
+  readonly source_address?: {readonly ipv4?: string | undefined; readonly ipv6?: string | undefined} | undefined;
   readonly pools: Readonly<Record<string, {readonly servers: readonly {readonly address: SocketAddress}[]}>>;
   readonly sites: readonly {readonly hosts: readonly string[]; readonly routes: readonly {readonly pool?: string | undefined}[]}[];
 }
 
 export function checkCustomer(customer: CustomerFacts): readonly Finding[] {
-  return [...checkServers(customer), ...checkHosts(customer), ...checkPools(customer)];
+  return [...checkServers(customer), ...checkSourceAddress(customer), ...checkHosts(customer), ...checkPools(customer)];
 }
 
 function checkServers({networks, pools}: CustomerFacts): readonly Finding[] {
@@ -26,6 +27,19 @@ function checkServers({networks, pools}: CustomerFacts): readonly Finding[] {
       allowed: "an address inside the customer's own networks",
       remedy: 'correct the address, or add its network to `networks`',
     }];
+  }));
+}
+
+/** A server that is connected to from an address of the system's choice would look like no customer's. */
+function checkSourceAddress({source_address: source, pools}: CustomerFacts): readonly Finding[] {
+  if (source === undefined) return [];
+  const addresses = Object.values(pools).flatMap(({servers}) => servers.map(({address}) => address.address));
+  const families = [['ipv4', addresses.some((address) => !address.includes(':'))], ['ipv6', addresses.some((address) => address.includes(':'))]] as const;
+  return families.filter(([family, isNeeded]) => isNeeded && source[family] === undefined).map(([family]) => ({
+    path: ['source_address'],
+    found: `no ${family} address, although there are servers of that family`,
+    allowed: 'a source address for each family that servers have',
+    remedy: `add the key ${family}`,
   }));
 }
 

@@ -1,6 +1,6 @@
 /** A customer file: everything that belongs to one customer, and nothing that belongs to another. */
 import {z} from 'zod';
-import {internalNetwork, network, serverAddress} from '#src/config/address-scalars.ts';
+import {internalNetwork, network, serverAddress, sourceAddress} from '#src/config/address-scalars.ts';
 import {checked} from '#src/config/checks.ts';
 import {checkCustomer} from '#src/config/customer-checks.ts';
 import {checkHash, checkHealth, checkPool} from '#src/config/pool-checks.ts';
@@ -115,6 +115,11 @@ const site = checked(section({
   ...inheritedKeys,
 }), checkSite);
 
+const sourceAddressSection = section({
+  ipv4: sourceAddress(4).optional().describe('For servers with an IPv4 address. Must be there if there are such servers.'),
+  ipv6: sourceAddress(6).optional().describe('For servers with an IPv6 address. Must be there if there are such servers.'),
+});
+
 const certificate = section({
   cert: filePath.describe('PEM file: the certificate, then its intermediates. Relative to this file.'),
   key: filePath.describe('PEM file of the private key, without a passphrase. Relative to this file.'),
@@ -123,6 +128,7 @@ const certificate = section({
 export const customerSchema = checked(section({
   customer: name.describe('Name of the customer: unique, a label in logs and metrics.'),
   networks: z.array(internalNetwork).min(1).max(100).describe("Where the customer's servers may live: internal networks that overlap with no other customer's."),
+  source_address: sourceAddressSection.optional().describe("Addresses of this machine that the customer's servers are connected to from, by traffic and probes, so that internal firewalls can tell customers apart. They belong to no other customer. Default: what the system chooses."),
   certificates: z.array(certificate).max(1000).prefault([]).describe('Certificates. If there are any, they must cover every host of the customer.'),
   pools: z.record(name, pool).prefault({}).describe('Groups of servers that serve the same, by name.'),
   sites: z.array(site).min(1).max(10_000).describe('Hosts and what they answer.'),

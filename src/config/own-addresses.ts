@@ -1,9 +1,8 @@
 /** The addresses that Torwart itself listens on: a server with one of them would be a loop, or a way into the admin listener. */
-import {cidrContains, parseCidr, parseIp} from '#src/core/ip.ts';
+import {reachesListener} from '#src/core/dial-guard.ts';
 import type {CustomerSnapshot, NodeSnapshot, SocketAddress} from '#src/config/snapshot.ts';
 
 const WILDCARDS: Readonly<Record<string, 4 | 6>> = {'0.0.0.0': 4, '::': 6};
-const LOOPBACK = ['127.0.0.0/8', '::1/128'].map(parseCidr).filter((cidr) => cidr !== null);
 
 function familyOf(address: string): 4 | 6 {
   return address.includes(':') ? 6 : 4;
@@ -16,15 +15,9 @@ export function addressesCollide(a: SocketAddress, b: SocketAddress): boolean {
   return WILDCARDS[a.address] === familyOf(b.address) || WILDCARDS[b.address] === familyOf(a.address);
 }
 
-/**
- * Whether connecting to `server` can end at `listener`. A wildcard listener is on every address of the machine: loopback addresses
- * are certain to be among them.
- */
-function reaches(server: SocketAddress, listener: SocketAddress): boolean {
-  if (server.port !== listener.port) return false;
-  if (server.address === listener.address) return true;
-  const ip = parseIp(server.address);
-  return ip !== null && WILDCARDS[listener.address] === ip.family && LOOPBACK.some((cidr) => cidrContains(cidr, ip));
+/** What nothing may dial, see `core/dial-guard.ts`. */
+export function ownListenersOf({listeners, admin}: NodeSnapshot): readonly SocketAddress[] {
+  return [...listeners, admin].map(({address, port}) => ({address, port}));
 }
 
 export interface OwnAddressUse {
@@ -41,7 +34,7 @@ export function findOwnAddresses(customer: Pick<CustomerSnapshot, 'pools'>, node
   const uses: OwnAddressUse[] = [];
   for (const pool of customer.pools) {
     for (const [server, address] of pool.servers.entries()) {
-      const listener = own.find((candidate) => reaches(address, candidate));
+      const listener = own.find((candidate) => reachesListener(address, candidate));
       if (listener !== undefined) uses.push({pool: pool.name, server, listener: listener.name});
     }
   }

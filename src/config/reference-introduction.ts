@@ -56,7 +56,8 @@ file:line:column: key: found …; allowed: …; remedy: …
 Beyond each file, it checks that
 
 - networks are internal and no two customers' networks overlap; every server lies inside its own customer's networks, and is no
-  address of Torwart itself;
+  address of Torwart itself; source addresses are internal, there is one for each family that the customer's servers have, and none
+  belongs to or lies in the networks of another customer;
 - a host or wildcard stands once, with one customer;
 - certificates fit their keys, and a customer that has certificates has one for each of its hosts;
 - pools that are routed to exist; listeners do not collide; the admin listener is internal.
@@ -67,7 +68,7 @@ mending it can bring a conflict to light.
 Certificates that end within 14 days, pools without a route and hosts under another customer's wildcard are warnings.
 
 \`SIGHUP\` reloads. A node file with a problem changes nothing. A customer file with a problem keeps that customer's last good version
-and leaves the others free to change. When two customers claim the same host or network, the one that had it keeps it. A pattern in
-\`customers\` that matches no file is a problem of the node file, so that a directory which is missing for a moment takes nobody off the
-air. \`threads\` and \`admin\` stay as they are until the daemon is restarted. At the first start any problem is fatal.
+and leaves the others free to change. When two customers claim the same host, network or source address, the one that had it keeps
+it. A pattern in \`customers\` that matches no file is a problem of the node file, so that a directory which is missing for a moment
+takes nobody off the air. \`threads\` and \`admin\` stay as they are until the daemon is restarted. At the first start any problem is fatal.
 `;

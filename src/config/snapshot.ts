@@ -164,11 +164,18 @@ export interface SiteSnapshot {
   readonly routes: readonly RouteSnapshot[];
 }
 
+/** What a customer's servers are connected to from, by their family, for traffic and for probes; null leaves it to the system. */
+export interface SourceAddressSnapshot {
+  readonly ipv4: string | null;
+  readonly ipv6: string | null;
+}
+
 export interface CustomerSnapshot {
   readonly name: string;
   /** Hash over everything below: equal revisions need no work at a reload. */
   readonly revision: string;
   readonly networks: readonly string[];
+  readonly sourceAddress: SourceAddressSnapshot;
   readonly certificates: readonly CertificateSnapshot[];
   readonly pools: readonly PoolSnapshot[];
   readonly sites: readonly SiteSnapshot[];

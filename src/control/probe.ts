@@ -1,15 +1,16 @@
 /** One probe of one endpoint: a connection of its own, nothing reused, everything bounded. */
 import net from 'node:net';
 import {buildConnector, Client} from 'undici';
-import type {HealthSnapshot, SocketAddress} from '#src/config/snapshot.ts';
-import {cidrContains, parseIp, type Cidr} from '#src/core/ip.ts';
+import type {HealthSnapshot} from '#src/config/snapshot.ts';
+import {refuseDial, type DialScope, type DialTarget} from '#src/core/dial-guard.ts';
 
 /** Null where the endpoint is healthy, otherwise why it is not. */
 export type ProbeVerdict = string | null;
 
-export interface ProbeTarget extends SocketAddress {
-  /** The customer's networks: nothing outside them is ever dialled. */
-  readonly networks: readonly Cidr[];
+export interface ProbeTarget extends DialTarget {
+  /** The address to connect from; null leaves it to the system. */
+  readonly sourceAddress: string | null;
+  readonly scope: DialScope;
   readonly health: HealthSnapshot;
 }
 
@@ -18,8 +19,8 @@ const HEAD_BYTES_MAX = 16 * 1024;
 
 /** Never rejects. `signal` ends the probe early. */
 export async function probe(target: ProbeTarget, signal: AbortSignal): Promise<ProbeVerdict> {
-  // The configuration was checked for this; an upstream outside its customer's networks is bad enough to check it where it happens.
-  if (!isInside(target.networks, target.address)) return `${target.address} is outside the customer's networks`;
+  const refusal = refuseDial(target, target.scope);
+  if (refusal !== null) return `not dialled: ${refusal}`;
   const limited = AbortSignal.any([signal, AbortSignal.timeout(target.health.timeoutMs)]);
   try {
     return target.health.type === 'tcp' ? await probeTcp(target, limited) : await probeHttp(target, limited);
@@ -28,14 +29,13 @@ export async function probe(target: ProbeTarget, signal: AbortSignal): Promise<P
   }
 }
 
-function isInside(networks: readonly Cidr[], address: string): boolean {
-  const ip = parseIp(address);
-  return ip !== null && networks.some(network => cidrContains(network, ip));
+function sourceOf({sourceAddress}: ProbeTarget): {readonly localAddress?: string} {
+  return sourceAddress === null ? {} : {localAddress: sourceAddress};
 }
 
 async function probeTcp(target: ProbeTarget, signal: AbortSignal): Promise<ProbeVerdict> {
   const {promise, resolve, reject} = Promise.withResolvers<ProbeVerdict>();
-  const socket = net.connect({host: target.address, port: target.port, signal});
+  const socket = net.connect({host: target.address, port: target.port, signal, ...sourceOf(target)});
   socket.once('connect', () => resolve(null)).once('error', reject);
   try {
     return await promise;
@@ -48,6 +48,7 @@ async function probeHttp(target: ProbeTarget, signal: AbortSignal): Promise<Prob
   const {address, port, health} = target;
   const client = new Client(`http://${net.isIPv6(address) ? `[${address}]` : address}:${port}`, {
     connect: buildConnector({timeout: health.timeoutMs}),
+    ...sourceOf(target),
     headersTimeout: health.timeoutMs,
     bodyTimeout: health.timeoutMs,
     maxHeaderSize: HEAD_BYTES_MAX,

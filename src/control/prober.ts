@@ -1,10 +1,13 @@
 /** Active health checks of all pools that ask for them. The verdicts go to the endpoints' slots, where every thread sees them. */
 import {isDeepStrictEqual} from 'node:util';
 import {recordProbe, UNPROBED, type HealthProgress} from '#src/balance/health-state.ts';
+import {ownListenersOf} from '#src/config/own-addresses.ts';
+import {sourceAddressFor} from '#src/config/source-address.ts';
+import type {SocketAddress} from '#src/config/snapshot.ts';
 import type {Configuration} from '#src/control/configuration.ts';
 import {FairGate} from '#src/control/fair-gate.ts';
 import {probe, type ProbeTarget, type ProbeVerdict} from '#src/control/probe.ts';
-import {parseCidr} from '#src/core/ip.ts';
+import {parseCidrs} from '#src/core/ip.ts';
 import type {DaemonLog} from '#src/observe/daemon-log.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
@@ -121,18 +124,20 @@ class EndpointCheck {
 }
 
 function* collectSubjects(configuration: Configuration, threads: number): Generator<[string, Subject]> {
-  for (const assignment of configuration.assignments.values()) yield* collectOfCustomer(assignment, threads);
+  const ownListeners = ownListenersOf(configuration.snapshot.node);
+  for (const assignment of configuration.assignments.values()) yield* collectOfCustomer(assignment, ownListeners, threads);
 }
 
-function* collectOfCustomer({snapshot, endpoints}: CustomerAssignment, threads: number): Generator<[string, Subject]> {
-  const networks = snapshot.networks.map(parseCidr).filter(network => network !== null);
+function* collectOfCustomer({snapshot, endpoints}: CustomerAssignment, ownListeners: readonly SocketAddress[], threads: number): Generator<[string, Subject]> {
+  const scope = {networks: parseCidrs(snapshot.networks), ownListeners};
   for (const {name: pool, health, servers} of snapshot.pools) {
     if (health === null) continue;
     for (const {address, port} of servers) {
       const key = endpointKey(pool, address, port);
       const ref = endpoints[key];
       if (ref === undefined) throw new Error(`endpoint ${key} has no slot`);
-      const subject = {customer: snapshot.name, pool, target: {address, port, networks, health}, slot: new EndpointSlot(ref, threads, 0)};
+      const target = {address, port, sourceAddress: sourceAddressFor(address, snapshot.sourceAddress), scope, health};
+      const subject = {customer: snapshot.name, pool, target, slot: new EndpointSlot(ref, threads, 0)};
       yield [`${snapshot.name} ${key}`, subject];
     }
   }

@@ -157,25 +157,28 @@ export function cidrsOverlap(a: Cidr, b: Cidr): boolean {
 }
 
 /** Prefix length in the 128 bits of the words. */
-function prefixBits(cidr: Cidr): number {
+export function prefixBits(cidr: Cidr): number {
   return cidr.base.family === 4 ? cidr.prefixLength + 96 : cidr.prefixLength;
 }
 
 /** The part of a prefix's mask that covers one word, as a signed word. */
-function maskWord(bits: number, index: number): number {
+export function maskWord(bits: number, index: number): number {
   const bitsOfWord = bits - 32 * index;
   if (bitsOfWord >= 32) return -1;
   return bitsOfWord <= 0 ? 0 : -1 << (32 - bitsOfWord);
 }
 
-function mustParseCidr(text: string): Cidr {
-  const cidr = parseCidr(text);
-  if (cidr === null) throw new Error(`${text} is not a network`);
-  return cidr;
+/** Throws: for texts that have been checked, or that stand in the code. */
+export function parseCidrs(texts: readonly string[]): readonly Cidr[] {
+  return texts.map((text) => {
+    const cidr = parseCidr(text);
+    if (cidr === null) throw new Error(`${text} is not a network`);
+    return cidr;
+  });
 }
 
 /** Private (RFC 1918), shared (RFC 6598), unique local (RFC 4193) and loopback networks: the internet cannot route to them. */
-const INTERNAL_NETWORKS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8', 'fc00::/7', '::1/128'].map(mustParseCidr);
+const INTERNAL_NETWORKS = parseCidrs(['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8', 'fc00::/7', '::1/128']);
 
 export function isInternalCidr(cidr: Cidr): boolean {
   return INTERNAL_NETWORKS.some((network) => cidrIncludes(network, cidr));

@@ -1,5 +1,5 @@
 /** Who may use a route, by network. */
-import {CidrSet, parseCidr, type IpAddress} from '#src/core/ip.ts';
+import {CidrSet, parseCidrs, type IpAddress} from '#src/core/ip.ts';
 
 export interface AccessRule {
   readonly allow: CidrSet;
@@ -8,11 +8,7 @@ export interface AccessRule {
 
 /** @param cidrs texts that the configuration has checked */
 export function compileNetworks(cidrs: readonly string[]): CidrSet {
-  return new CidrSet(cidrs.map((text) => {
-    const cidr = parseCidr(text);
-    if (cidr === null) throw new Error(`${text} is not a network`);
-    return cidr;
-  }));
+  return new CidrSet(parseCidrs(cidrs));
 }
 
 /** Null where every client may. */

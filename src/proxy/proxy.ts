@@ -1,4 +1,5 @@
 /** A proxy thread's parts, put together: what `worker.ts` drives with the control thread's messages. */
+import {ownListenersOf} from '#src/config/own-addresses.ts';
 import type {ListenerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
 import {Clock, type TimeSource} from '#src/core/clock.ts';
 import {DeadlineWheel} from '#src/core/deadline-wheel.ts';
@@ -54,7 +55,7 @@ export class Proxy {
     this.#environment = environment;
     this.#clock = clock;
     this.#wheel = wheel;
-    this.#upstream = new Upstream({clock, wheel, counters, reportBug}, node.timeouts.upstreamKeepAliveMs);
+    this.#upstream = new Upstream({clock, wheel, counters, reportBug}, node.timeouts.upstreamKeepAliveMs, ownListenersOf(node));
     const tables = new Tables(hash, {thread, threads});
     const buckets = new RateBuckets(memory.rateBuckets);
     this.#gateway = new Gateway({clock, hash, buckets, upstream: this.#upstream, tables, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
@@ -103,6 +104,7 @@ export class Proxy {
     this.#edge.timeouts = node.timeouts;
     this.#edge.caps = node.caps;
     this.#upstream.keepAliveMs = node.timeouts.upstreamKeepAliveMs;
+    this.#upstream.ownListeners = ownListenersOf(node);
     this.#gateway.configure(node);
     for (const listener of opened) this.#listeners.set(listenerKey(listener.snapshot), listener);
     const wanted = new Map(node.listeners.map((snapshot) => [listenerKey(snapshot), snapshot]));

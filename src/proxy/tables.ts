@@ -4,8 +4,8 @@
  */
 import type {PoolSnapshot, RouteSnapshot} from '#src/config/snapshot.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
-import type {CidrSet} from '#src/core/ip.ts';
-import {compileAccess, compileNetworks, type AccessRule} from '#src/policy/access.ts';
+import {parseCidrs, type Cidr} from '#src/core/ip.ts';
+import {compileAccess, type AccessRule} from '#src/policy/access.ts';
 import {HostTable} from '#src/policy/host-table.ts';
 import {PathTable} from '#src/policy/path-table.ts';
 import {planRequestFields, type FieldPlan} from '#src/policy/request-hardening.ts';
@@ -88,7 +88,7 @@ export class Tables {
 
   #build(assignment: CustomerAssignment, before: Customer | undefined): Customer {
     const {snapshot} = assignment;
-    const networks = compileNetworks(snapshot.networks);
+    const networks = parseCidrs(snapshot.networks);
     const pools = new Map<string, UpstreamPool>();
     for (const pool of snapshot.pools) {
       const endpoints = this.#buildEndpoints(pool, networks, assignment, before?.pools.get(pool.name));
@@ -111,14 +111,14 @@ export class Tables {
     return customer;
   }
 
-  #buildEndpoints(pool: PoolSnapshot, networks: CidrSet, assignment: CustomerAssignment, before: UpstreamPool | undefined): readonly UpstreamEndpoint[] {
+  #buildEndpoints(pool: PoolSnapshot, networks: readonly Cidr[], assignment: CustomerAssignment, before: UpstreamPool | undefined): readonly UpstreamEndpoint[] {
     return pool.servers.map((server) => {
       const known = before?.endpoints.find((endpoint) => endpoint.address === server.address && endpoint.port === server.port);
-      if (known !== undefined && known.matches(pool, server, assignment.snapshot.networks)) return known;
+      if (known !== undefined && known.matches(assignment.snapshot, pool, server)) return known;
       const slot = assignment.endpoints[endpointKey(pool.name, server.address, server.port)];
       if (slot === undefined) throw new Error(`no slot for ${server.address} in pool ${pool.name}`);
       const {thread, threads} = this.#numbers;
-      return new UpstreamEndpoint({pool, server, networks, networkTexts: assignment.snapshot.networks, slot: new EndpointSlot(slot, threads, thread)});
+      return new UpstreamEndpoint({customer: assignment.snapshot, pool, server, networks, slot: new EndpointSlot(slot, threads, thread)});
     });
   }
 

@@ -1,20 +1,15 @@
-/**
- * The guard that everything which dials for a customer passes. The configuration has been checked, but a check at load time and a
- * connection hours later are two things: the address is compared with the customer's networks again at every connect.
- */
+/** How a proxy thread connects to the servers of customers. */
 import {connect, type OnReadOpts, type Socket} from 'node:net';
-import {parseIp, type CidrSet} from '#src/core/ip.ts';
+import {refuseDial, type DialScope, type DialTarget} from '#src/core/dial-guard.ts';
 
-export interface DialTarget {
-  /** IP literal. A name would be resolved here, and whoever controls the answer would choose the target. */
-  readonly address: string;
-  readonly port: number;
-  readonly networks: CidrSet;
+export interface UpstreamTarget extends DialTarget {
+  /** The address to connect from; null leaves it to the system. */
+  readonly sourceAddress: string | null;
 }
 
-/** Null where the target is not inside the customer's networks. */
-export function dial(target: DialTarget, onread: OnReadOpts): Socket | null {
-  const ip = parseIp(target.address);
-  if (ip === null || !target.networks.has(ip)) return null;
-  return connect({host: target.address, port: target.port, noDelay: true, onread});
+/** Null where the target may not be dialled. */
+export function dial(target: UpstreamTarget, scope: DialScope, onread: OnReadOpts): Socket | null {
+  if (refuseDial(target, scope) !== null) return null;
+  const {address: host, port, sourceAddress} = target;
+  return connect({host, port, noDelay: true, onread, ...(sourceAddress === null ? {} : {localAddress: sourceAddress})});
 }

@@ -2,17 +2,18 @@
  * One server of a customer's pool as a proxy thread sees it, with its connections. The object *is* the key of connection reuse: it is
  * made for one customer, one pool and one address, and a connection never leaves it.
  */
-import type {PoolSnapshot, ServerSnapshot} from '#src/config/snapshot.ts';
-import type {CidrSet} from '#src/core/ip.ts';
+import type {CustomerSnapshot, PoolSnapshot, ServerSnapshot} from '#src/config/snapshot.ts';
+import type {Cidr} from '#src/core/ip.ts';
+import {sourceAddressFor} from '#src/config/source-address.ts';
 import type {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import type {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
 
 export interface EndpointParts {
+  readonly customer: CustomerSnapshot;
   readonly pool: PoolSnapshot;
   readonly server: ServerSnapshot;
   /** The customer's networks: the only place where its requests may go. */
-  readonly networks: CidrSet;
-  readonly networkTexts: readonly string[];
+  readonly networks: readonly Cidr[];
   readonly slot: EndpointSlot;
 }
 
@@ -23,7 +24,9 @@ export class UpstreamEndpoint {
   readonly backup: boolean;
   readonly drain: boolean;
   readonly slot: EndpointSlot;
-  readonly networks: CidrSet;
+  readonly networks: readonly Cidr[];
+  /** The address to connect from; null leaves it to the system. */
+  readonly sourceAddress: string | null;
   readonly pool: PoolSnapshot;
   readonly #fingerprint: string;
   /** `10.20.1.11:3000`, `[fd00::1]:3000`: for the log. */
@@ -42,14 +45,15 @@ export class UpstreamEndpoint {
     this.drain = server.drain;
     this.slot = parts.slot;
     this.networks = parts.networks;
+    this.sourceAddress = sourceAddressFor(server.address, parts.customer.sourceAddress);
     this.pool = parts.pool;
-    this.#fingerprint = fingerprint(parts.pool, server, parts.networkTexts);
+    this.#fingerprint = fingerprint(parts.customer, parts.pool, server);
     this.text = server.address.includes(':') ? `[${server.address}]:${server.port}` : `${server.address}:${server.port}`;
   }
 
   /** Nothing that an endpoint is made of has changed, so that it can be kept with its connections. */
-  matches(pool: PoolSnapshot, server: ServerSnapshot, networkTexts: readonly string[]): boolean {
-    return this.#fingerprint === fingerprint(pool, server, networkTexts);
+  matches(customer: CustomerSnapshot, pool: PoolSnapshot, server: ServerSnapshot): boolean {
+    return this.#fingerprint === fingerprint(customer, pool, server);
   }
 
   retire(): void {
@@ -59,6 +63,6 @@ export class UpstreamEndpoint {
 }
 
 /** The pool's other servers are left out: adding one does not touch this one's connections. */
-function fingerprint(pool: PoolSnapshot, server: ServerSnapshot, networkTexts: readonly string[]): string {
-  return JSON.stringify([{...pool, servers: []}, server, networkTexts]);
+function fingerprint({networks, sourceAddress}: CustomerSnapshot, pool: PoolSnapshot, server: ServerSnapshot): string {
+  return JSON.stringify([{...pool, servers: []}, server, networks, sourceAddressFor(server.address, sourceAddress)]);
 }

@@ -77,7 +77,8 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     if (!endpoint.slot.tryOpenConnection(endpoint.pool.connectionsMax)) return 'endpoint_saturated';
     // The callback reaches the connection through this variable: the socket exists first.
     let connection: UpstreamConnection | null = null;
-    const socket = dial(endpoint, {buffer: upstream.readBuffer, callback: (length) => connection?.onRead(length) ?? false});
+    const scope = {networks: endpoint.networks, ownListeners: upstream.ownListeners};
+    const socket = dial(endpoint, scope, {buffer: upstream.readBuffer, callback: (length) => connection?.onRead(length) ?? false});
     if (socket === null) {
       endpoint.slot.closeConnection();
       return 'endpoint_forbidden';

@@ -1,6 +1,7 @@
 /** What every upstream connection of a thread shares. */
 import type {Clock} from '#src/core/clock.ts';
 import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
+import type {DialTarget} from '#src/core/dial-guard.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
 import {NODE, faultColumn, type NodeColumn} from '#src/shared/counters.ts';
@@ -27,14 +28,17 @@ export class Upstream {
   /** A bug: an exception that ended a request. */
   readonly reportBug: (error: unknown) => void;
   keepAliveMs: number;
+  /** Where Torwart itself listens: never an upstream. */
+  ownListeners: readonly DialTarget[];
   readonly #counters: Float64Array;
 
-  constructor(parts: UpstreamParts, keepAliveMs: number) {
+  constructor(parts: UpstreamParts, keepAliveMs: number, ownListeners: readonly DialTarget[]) {
     this.clock = parts.clock;
     this.wheel = parts.wheel;
     this.reportBug = parts.reportBug;
     this.#counters = parts.counters;
     this.keepAliveMs = keepAliveMs;
+    this.ownListeners = ownListeners;
   }
 
   count(column: NodeColumn): void {

@@ -3,7 +3,7 @@ import {once} from 'node:events';
 import net from 'node:net';
 import {test, type TestContext} from 'node:test';
 import type {HealthSnapshot, PoolSnapshot} from '#src/config/snapshot.ts';
-import {parseCidr} from '#src/core/ip.ts';
+import {parseCidrs} from '#src/core/ip.ts';
 import {probe, type ProbeTarget, type ProbeVerdict} from '#src/control/probe.ts';
 import {Prober} from '#src/control/prober.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
@@ -41,10 +41,10 @@ async function listenRaw(context: TestContext, answer: (head: string) => string 
   return {port: (server.address() as net.AddressInfo).port, received};
 }
 
-const LOOPBACK = [parseCidr('127.0.0.0/8'), parseCidr('::1')].filter(cidr => cidr !== null);
+const SCOPE = {networks: parseCidrs(['127.0.0.0/8', '::1']), ownListeners: []};
 
 function probeOnce(port: number, health: Partial<HealthSnapshot> = {}, target: Partial<ProbeTarget> = {}): Promise<ProbeVerdict> {
-  return probe({address: '127.0.0.1', port, networks: LOOPBACK, health: {...HEALTH, ...health}, ...target}, new AbortController().signal);
+  return probe({address: '127.0.0.1', port, sourceAddress: null, scope: SCOPE, health: {...HEALTH, ...health}, ...target}, new AbortController().signal);
 }
 
 const ok = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
@@ -113,8 +113,8 @@ for (const type of ['tcp', 'http'] as const) {
 
   test(`an address outside the customer's networks is never dialled (${type})`, async context => {
     const server = await listenRaw(context, () => ok);
-    const networks = [parseCidr('10.0.0.0/8')].filter(cidr => cidr !== null);
-    assert.match(await probeOnce(server.port, {type}, {networks}) ?? '', /outside the customer's networks/);
+    const verdict = await probeOnce(server.port, {type}, {scope: {networks: parseCidrs(['10.0.0.0/8']), ownListeners: []}});
+    assert.equal(verdict, 'not dialled: outside the permitted networks');
     assert.deepEqual(server.received, []);
   });
 }

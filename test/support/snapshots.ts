@@ -47,7 +47,7 @@ export function site(hosts: readonly string[], routes: readonly RouteSnapshot[])
 }
 
 export function customer(name: string, overrides: Partial<CustomerSnapshot>): CustomerSnapshot {
-  return {name, revision: '', networks: ['127.0.0.0/8'], certificates: [], pools: [], sites: [], limits: [], ...overrides};
+  return {name, revision: '', networks: ['127.0.0.0/8'], sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], sites: [], limits: [], ...overrides};
 }
 
 /** The customer `acme` with the host `acme.test`, all of it to the given servers. */
