@@ -193,7 +193,8 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
     this.bytesReceived = headEnd - start;
     this.#isHttp10 = head.minorVersion === 0;
     this.#isPersistent = head.isPersistent;
-    this.#isBodySkippable = head.bodyLength >= 0 && head.bodyLength <= LIMITS.pipelineBytesMax;
+    // Whether the body comes after a refusal of `Expect` is up to the client (RFC 9110 §10.1.1): the next bytes could be either.
+    this.#isBodySkippable = head.bodyLength >= 0 && head.bodyLength <= LIMITS.pipelineBytesMax && head.expect === '';
     this.#body.begin(head.bodyLength);
     handler.onRequest(head);
     return this.#body.isComplete || !this.#isExchanging ? headEnd : this.#readBody(bytes, headEnd);

@@ -11,7 +11,8 @@ export class UpstreamPeer {
   bytesReceived = 0;
   isOpen = true;
   readonly requests: UpstreamRequest[] = [];
-  #readTo = 0;
+  /** What is not yet a whole request. */
+  #rest = '';
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -21,11 +22,16 @@ export class UpstreamPeer {
     this.socket.write(latin1, 'latin1');
   }
 
+  read(text: string): void {
+    this.received += text;
+    this.#rest += text;
+  }
+
   /** Takes the next complete request off what has come. */
   takeRequest(): UpstreamRequest | null {
-    const message = readMessage(this.received.slice(this.#readTo), 'empty', false);
+    const message = readMessage(this.#rest, 'empty', false);
     if (message === null) return null;
-    this.#readTo += message.raw.length;
+    this.#rest = this.#rest.slice(message.raw.length);
     const request = {...message, peer: this};
     this.requests.push(request);
     return request;
@@ -111,7 +117,7 @@ export class FakeUpstream {
   #read(peer: UpstreamPeer, chunk: Buffer): void {
     peer.bytesReceived += chunk.length;
     if (!this.isParsing) return;
-    peer.received += chunk.toString('latin1');
+    peer.read(chunk.toString('latin1'));
     for (let request = peer.takeRequest(); request !== null; request = peer.takeRequest()) {
       this.requests.push(request);
       const answer = this.respond(request);
