@@ -27,6 +27,10 @@ export const LIMITS = {
   /** After a refusal the client's bytes are read and thrown away for a moment, so that it can read the answer. */
   lingerMs: 2_000,
   lingerBytesMax: 1024 * 1024,
+  /** What one read of an upstream may bring. Larger than 64 KiB, so that a 64 KiB body and its head come at once. */
+  readBufferBytes: 128 * 1024,
+  /** Buffers of that size that a thread keeps for pieces of bodies on their way to clients. */
+  idleBuffersMax: 32,
   requestIdBytesMax: 128,
   forwardedHopsMax: 32,
   /** One more endpoint may be tried after the first. */

@@ -54,7 +54,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
     super();
     this.#edge = edge;
     this.#socket = socket;
-    this.#writer = new ResponseWriter(socket);
+    this.#writer = new ResponseWriter(socket, edge.buffers);
     this.peer = peer;
     this.listener = listener;
     this.tls = tls;

@@ -2,6 +2,8 @@
 import type {CapsSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {Clock} from '#src/core/clock.ts';
 import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
+import {BufferPool} from '#src/core/buffer-pool.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
@@ -37,6 +39,7 @@ export class Edge {
   readonly connections = new Set<ClientConnection>();
   /** Heads are consumed within the event that completed them, so one is enough for the thread. */
   readonly requestHead = new RequestHead();
+  readonly buffers = new BufferPool(LIMITS.readBufferBytes, LIMITS.idleBuffersMax);
   /** The node's settings; replaced by a reload. */
   timeouts: TimeoutsSnapshot;
   caps: CapsSnapshot;

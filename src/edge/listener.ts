@@ -34,7 +34,10 @@ export class Listener {
   readonly #edge: Edge;
   readonly #certificates: Certificates;
   readonly #server: Server;
-  readonly #tlsServer: TlsServer | null;
+  /** Handshakes go through it; the sockets are `#server`'s. */
+  #tlsServer: TlsServer | null;
+  #ticketKeys: Buffer;
+  #handshakeMs: number;
 
   constructor(parts: ListenerParts) {
     this.snapshot = parts.snapshot;
@@ -42,7 +45,9 @@ export class Listener {
     this.#certificates = parts.certificates;
     this.#server = createServer({noDelay: true, allowHalfOpen: false}, (socket) => this.#accept(socket));
     this.#server.on('error', (error: NodeJS.ErrnoException) => this.#onServerError(error));
-    this.#tlsServer = parts.snapshot.protocol === 'https' ? this.#createTls(parts.ticketKeys) : null;
+    this.#ticketKeys = parts.ticketKeys;
+    this.#handshakeMs = parts.edge.timeouts.tlsHandshakeMs;
+    this.#tlsServer = parts.snapshot.protocol === 'https' ? this.#createTls() : null;
   }
 
   async listen(): Promise<void> {
@@ -65,7 +70,17 @@ export class Listener {
   }
 
   setTicketKeys(keys: Buffer): void {
+    this.#ticketKeys = keys;
     this.#tlsServer?.setTicketKeys(keys);
+  }
+
+  /** Takes over what a reload may have changed without needing a new socket. */
+  reconfigure(snapshot: ListenerSnapshot): void {
+    this.snapshot = snapshot;
+    const {tlsHandshakeMs} = this.#edge.timeouts;
+    if (this.#tlsServer === null || tlsHandshakeMs === this.#handshakeMs) return;
+    this.#handshakeMs = tlsHandshakeMs;
+    this.#tlsServer = this.#createTls();
   }
 
   #onServerError(error: NodeJS.ErrnoException): void {
@@ -97,7 +112,7 @@ export class Listener {
 
   // TLS.
 
-  #createTls(ticketKeys: Buffer): TlsServer {
+  #createTls(): TlsServer {
     const server = createTlsServer({
       // The default context has no certificate: a handshake without a name that is served ends with an alert.
       ciphers: TLS_CIPHERS,
@@ -106,8 +121,8 @@ export class Listener {
       maxVersion: 'TLSv1.3',
       honorCipherOrder: false,
       ALPNProtocols: ['http/1.1'],
-      handshakeTimeout: this.#edge.timeouts.tlsHandshakeMs,
-      ticketKeys,
+      handshakeTimeout: this.#handshakeMs,
+      ticketKeys: this.#ticketKeys,
       SNICallback: (serverName, done) => {
         const certificate = this.#certificates.find(serverName.toLowerCase());
         done(null, certificate?.context);

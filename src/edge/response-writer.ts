@@ -3,6 +3,7 @@
  * a body leave as they are, corked together with the text around them.
  */
 import type {Socket} from 'node:net';
+import type {BufferPool} from '#src/core/buffer-pool.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {LAST_CHUNK, chunkSizeLine} from '#src/http1/encode.ts';
 
@@ -10,14 +11,20 @@ export class ResponseWriter {
   /** Bytes of the current response that were handed to the socket. */
   bytesSent = 0;
   readonly #socket: Socket;
+  readonly #buffers: BufferPool;
   #text = '';
   #isChunked = false;
   #isCorked = false;
   /** The head has been begun and the end has not been written. */
   #isUnfinished = false;
 
-  constructor(socket: Socket) {
+  /** Pieces of bodies that the socket has not written yet, the oldest first. */
+  readonly #lent: Buffer[] = [];
+  #onWritten: ((error?: Error | null) => void) | null = null;
+
+  constructor(socket: Socket, buffers: BufferPool) {
     this.#socket = socket;
+    this.#buffers = buffers;
   }
 
   /** Some of the response has left: it can no longer be replaced by another one. */
@@ -26,7 +33,7 @@ export class ResponseWriter {
   }
 
   get isBackedUp(): boolean {
-    return this.#socket.writableNeedDrain;
+    return this.#socket.writableLength >= this.#socket.writableHighWaterMark;
   }
 
   reset(): void {
@@ -59,8 +66,22 @@ export class ResponseWriter {
     this.#cork();
     this.#writeText();
     this.bytesSent += length;
-    this.#socket.write(Buffer.from(bytes.subarray(start, end)));
+    for (let at = start; at < end; at += this.#buffers.bytesPerBuffer) this.#writeCopy(bytes, at, Math.min(end, at + this.#buffers.bytesPerBuffer));
     if (this.#isChunked) this.#text = '\r\n';
+  }
+
+  /** The socket keeps what it cannot send at once, so it gets a copy. The callbacks come in the order of the writes. */
+  #writeCopy(bytes: Buffer, start: number, end: number): void {
+    const copy = this.#buffers.acquire();
+    bytes.copy(copy, 0, start, end);
+    this.#lent.push(copy);
+    this.#onWritten ??= (error) => {
+      const written = this.#lent.shift();
+      // Of a socket that broke it is not known which pieces are still in use: the next owner may be another customer's response.
+      if (error) this.#lent.length = 0;
+      else if (written !== undefined) this.#buffers.release(written);
+    };
+    this.#socket.write(copy.subarray(0, end - start), this.#onWritten);
   }
 
   writeBodyText(latin1: string): void {

@@ -81,7 +81,7 @@ function findTarget(head: RequestHead, downstream: Downstream, facts: RequestFac
 }
 
 function checkExpectation(head: RequestHead): FaultCode | null {
-  return head.expect === '' || head.expect.toLowerCase() === '100-continue' ? null : 'expectation_failed';
+  return head.expect === '' || head.minorVersion === 0 || head.expect.toLowerCase() === '100-continue' ? null : 'expectation_failed';
 }
 
 function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts): FaultCode | null {
@@ -101,11 +101,19 @@ function findHttpsLocation(downstream: Downstream, facts: RequestFacts): boolean
   return true;
 }
 
+/**
+ * Servlet containers drop `;parameters` from a path before they look at it, so `/admin;x/` is `/admin/` to them: it must meet the same
+ * route and its access list. The path is sent with its parameters; the codec has refused those that would change its segments.
+ */
+function stripPathParameters(path: string): string {
+  return path.replace(/;[^/]*/g, '');
+}
+
 function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFacts): FaultCode | null {
   const {normalTarget} = facts;
   const query = normalTarget.indexOf('?');
   const path = query < 0 ? normalTarget : normalTarget.slice(0, query);
-  const match = facts.site?.paths.find(path, head.method);
+  const match = facts.site?.paths.find(path.includes(';') ? stripPathParameters(path) : path, head.method);
   if (match === undefined) return 'route_unknown';
   if (!match.found) {
     facts.allowedMethods = match.allow;

@@ -2,7 +2,7 @@
  * One request from its head to its log line: the only file that knows the order of things. Decisions are made in the leaves
  * (admission, balancing, replay); the branches are here. See docs/LIFECYCLE.md.
  */
-import type {FaultCode} from '#src/core/faults.ts';
+import {FAULTS, type FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {isIdempotent, mayReplay} from '#src/balance/replay.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
@@ -113,7 +113,8 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
     this.#upstreamHead = `${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n${hardenRequestFields(head.fields, route.requestPlan)}`
       + forwardedLines(client, authority, requestId);
     this.#hash = balanceHash(route.pool.snapshot, client, head.fields, this.#gateway.balanceHash);
-    this.#isContinueWanted = head.expect !== '';
+    // RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for a 100.
+    this.#isContinueWanted = head.expect !== '' && head.minorVersion === 1;
     this.#body.begin(head.bodyLength, head.contentLength === 0);
   }
 
@@ -300,15 +301,14 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
   #answerFault(fault: FaultCode): void {
     const downstream = this.#requireDownstream();
     this.fault = fault;
-    if (this.#phase === 'responding') {
-      if (downstream.isResponseCommitted) {
-        // A response that cannot be completed must not look complete.
-        downstream.abort();
-        this.#finish();
-        return;
-      }
-      downstream.abandonResponse();
+    // A response that cannot be completed must not look complete, and some faults have no answer.
+    if (downstream.isResponseCommitted || FAULTS[fault].status === 0) {
+      this.#cancelUpstream();
+      downstream.abort();
+      this.#finish();
+      return;
     }
+    downstream.abandonResponse();
     this.#answer(answerFault(fault, this.#facts));
   }
 

@@ -110,7 +110,7 @@ export class Proxy {
     const wanted = new Map(node.listeners.map((snapshot) => [listenerKey(snapshot), snapshot]));
     for (const [key, listener] of this.#listeners) {
       const snapshot = wanted.get(key);
-      if (snapshot !== undefined) listener.snapshot = snapshot;
+      if (snapshot !== undefined) listener.reconfigure(snapshot);
       else {
         listener.close();
         this.#listeners.delete(key);

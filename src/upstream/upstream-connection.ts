@@ -90,7 +90,7 @@ export class UpstreamConnection extends Deadlined implements BodySink {
   }
 
   get isBackedUp(): boolean {
-    return this.#socket.writableNeedDrain;
+    return this.#socket.writableLength >= this.#socket.writableHighWaterMark;
   }
 
   #attach(): void {

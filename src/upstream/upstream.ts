@@ -3,10 +3,9 @@ import type {Clock} from '#src/core/clock.ts';
 import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
 import type {DialTarget} from '#src/core/dial-guard.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
 import {NODE, faultColumn, type NodeColumn} from '#src/shared/counters.ts';
-
-const READ_BUFFER_BYTES = 64 * 1024;
 
 export interface UpstreamParts {
   readonly clock: Clock;
@@ -23,7 +22,7 @@ export class Upstream {
    * All upstream sockets of a thread read into this one buffer, one after the other: nothing is allocated for a read, and an idle
    * connection holds no buffer. Whatever outlives the read event is copied.
    */
-  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+  readonly readBuffer = Buffer.allocUnsafeSlow(LIMITS.readBufferBytes);
   readonly responseHead = new ResponseHead();
   /** A bug: an exception that ended a request. */
   readonly reportBug: (error: unknown) => void;
