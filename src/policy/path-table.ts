@@ -93,5 +93,5 @@ function stripSlash(path: string): string {
 export function replacePrefix(target: string, prefix: string, replacement: string): string {
   const rest = target.slice(stripSlash(prefix).length);
   const base = stripSlash(replacement);
-  return rest.startsWith('/') || (rest === '' && base !== '') ? base + rest : `${base}/${rest.replace(/^\/+/, '')}`;
+  return base === '' && !rest.startsWith('/') ? `/${rest}` : base + rest;
 }
