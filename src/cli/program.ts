@@ -1,5 +1,5 @@
 /** The command line: argv in, exit code out. */
-import {Command, CommanderError} from 'commander';
+import {Command, CommanderError, Option} from 'commander';
 import {VERSION} from '#src/cli/version.ts';
 
 const EXIT_USAGE = 2;
@@ -22,6 +22,14 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     .requiredOption(...configOption).action(async ({config}: {config: string}) => {
       const {runCheck} = await import('#src/cli/check.ts');
       resolve(await runCheck(config, process.stdout, process.stderr));
+    });
+  program.command('firewall').description('print what the daemon may connect to as a ruleset for the kernel, for `nft -f -`')
+    .requiredOption(...configOption)
+    .addOption(new Option('--format <format>', 'the form of the ruleset').choices(['nftables']).default('nftables'))
+    .option('--user <user>', 'name or id of the user that runs the daemon', 'torwart')
+    .action(async ({config, user}: {config: string; user: string}) => {
+      const {runFirewall} = await import('#src/cli/firewall.ts');
+      resolve(await runFirewall(config, user, process.stdout, process.stderr));
     });
   program.command('demo').description('serve two demo customers on loopback, with certificates made for the purpose')
     .action(async () => {
