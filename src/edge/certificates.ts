@@ -1,16 +1,7 @@
 /** The customers' certificates by server name (RFC 6066 §3): an exact name, else a wildcard for one label (RFC 9525 §6.3). */
 import {createSecureContext, type SecureContext} from 'node:tls';
 import type {CertificateSnapshot} from '#src/config/snapshot.ts';
-
-/**
- * Mozilla's intermediate suites for TLS 1.2 (version 5.7 of the guidelines): forward secrecy and AEAD only. TLS 1.3 has no weak ones.
- * Two DHE suites of the list are left out: they need parameters of their own, and every client that speaks them speaks ECDHE.
- */
-export const TLS_CIPHERS = [
-  'TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256',
-  'ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES256-GCM-SHA384', 'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-CHACHA20-POLY1305', 'ECDHE-RSA-CHACHA20-POLY1305',
-].join(':');
+import {TLS_CIPHERS} from '#src/core/tls-parameters.ts';
 
 export interface NamedCertificate {
   readonly customer: string;

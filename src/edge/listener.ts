@@ -6,15 +6,14 @@ import {createServer, type Server, type Socket} from 'node:net';
 import {createServer as createTlsServer, type Server as TlsServer, type TLSSocket} from 'node:tls';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {parseIp} from '#src/core/ip.ts';
+import {TLS_CIPHERS, TLS_GROUPS} from '#src/core/tls-parameters.ts';
 import {identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
-import {TLS_CIPHERS, type Certificates} from '#src/edge/certificates.ts';
+import type {Certificates} from '#src/edge/certificates.ts';
 import {ClientConnection} from '#src/edge/client-connection.ts';
 import type {Edge} from '#src/edge/edge.ts';
 import type {TlsFacts} from '#src/edge/request-handler.ts';
 
 const BACKLOG = 4096;
-/** The groups that every current client has; the post-quantum hybrid first. */
-const TLS_GROUPS = 'X25519MLKEM768:X25519:prime256v1:secp384r1';
 
 /** How OpenSSL says that it has no certificate to show, in TLS 1.3 and 1.2. */
 const WITHOUT_CERTIFICATE: ReadonlySet<string> = new Set(['ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM', 'ERR_SSL_NO_SHARED_CIPHER']);
