@@ -140,13 +140,15 @@ export class Listener {
     const ip = socket.remoteAddress === undefined ? null : parseIp(socket.remoteAddress);
     edge.count('tlsHandshakes');
     if (socket.isSessionReused()) edge.count('tlsResumed');
+    // OpenSSL forgets the name of a session that is resumed over TLS 1.2. The session was made here, for a name that was served.
+    const isNameForgotten = serverName === '' && socket.isSessionReused() && socket.getProtocol() === 'TLSv1.2';
     // A resumed session shows no certificate, so the name is checked here as well.
-    if (certificate === undefined || ip === null) {
+    if ((certificate === undefined && !isNameForgotten) || ip === null) {
       edge.countFault('sni_unknown');
       socket.destroy();
       return;
     }
-    const facts: TlsFacts = {serverName, customer: certificate.customer, version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName};
+    const facts: TlsFacts = {serverName, customer: certificate?.customer ?? '', version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName};
     attachConnection(edge, socket, identifyClient(ip, 'https', edge.hash), this.snapshot, facts);
   }
 

@@ -11,8 +11,11 @@ import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 /** What the TLS handshake of a connection has settled. */
 export interface TlsFacts {
   readonly serverName: string;
-  /** The customer whose certificate was shown: the only one whose hosts this connection may ask for. */
-  readonly customer: string;
+  /**
+   * The customer whose certificate was shown: the only one whose hosts this connection may ask for. Empty where nobody can say, until
+   * the first request's host decides it.
+   */
+  customer: string;
   /** `TLSv1.3` */
   readonly version: string;
   /** OpenSSL's or RFC's name. */

@@ -89,8 +89,10 @@ function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts)
   if (site === undefined) return 'host_unknown';
   facts.site = site;
   // A connection that was opened with one customer's certificate must not reach another's hosts (RFC 9110 §7.4).
-  if (downstream.tls !== null && downstream.tls.customer !== site.customer.name) return 'host_foreign';
-  return null;
+  const {tls} = downstream;
+  if (tls === null) return null;
+  if (tls.customer === '') tls.customer = site.customer.name;
+  return tls.customer === site.customer.name ? null : 'host_foreign';
 }
 
 /** Known hosts only: an address that is not ours is never put into a redirect. */
