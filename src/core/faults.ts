@@ -64,12 +64,43 @@ export const FAULTS = {
   sni_unknown: fault(0, 'client', 'The TLS server name is not served here.'),
   tls_failed: fault(0, 'client', 'The TLS handshake failed.'),
   tls_timeout: fault(0, 'client', 'The TLS handshake took too long.'),
+  // HTTP/2 (RFC 9113): violations, and floods that are counted per connection. The names in brackets are what they became known as.
+  h2_protocol: fault(0, 'client', 'The frames break the protocol.'),
+  h2_compression: fault(0, 'client', 'The compressed fields are malformed.'),
+  h2_flow_control: fault(0, 'client', 'The flow control was disregarded.'),
+  h2_request_malformed: fault(0, 'client', 'The request is malformed.', REUSABLE),
+  h2_streams_exceeded: fault(0, 'client', 'Too many streams at once.', REUSABLE),
+  /** CVE-2023-44487 ("rapid reset"). */
+  h2_rapid_reset: fault(0, 'client', 'Too many requests were cancelled.'),
+  /** CVE-2025-8671 ("MadeYouReset"). */
+  h2_provoked_resets: fault(0, 'client', 'Too many requests had to be reset.'),
+  /** CVE-2024-27316. */
+  h2_continuation_flood: fault(0, 'client', 'The fields of a request do not end.'),
+  /** CVE-2016-6581 ("HPACK bomb"). */
+  h2_header_bomb: fault(0, 'client', 'The fields of a request are too large once decompressed.'),
+  /** CVE-2019-9515. */
+  h2_settings_flood: fault(0, 'client', 'Too many settings.'),
+  h2_settings_timeout: fault(0, 'client', 'The settings were not acknowledged.'),
+  /** CVE-2019-9512. */
+  h2_ping_flood: fault(0, 'client', 'Too many pings.'),
+  /** CVE-2019-9518. */
+  h2_empty_frames: fault(0, 'client', 'Too many frames without content.'),
+  /** CVE-2019-9513 ("resource loop"). */
+  h2_priority_flood: fault(0, 'client', 'Too many changes of priority.'),
+  /** CVE-2019-9511 ("data dribble"). */
+  h2_window_flood: fault(0, 'client', 'Too many changes of windows.'),
+  h2_unknown_frames: fault(0, 'client', 'Too many unknown frames.'),
+  h2_stray_frames: fault(0, 'client', 'Too many frames of streams that are over.'),
+  /** CVE-2019-9517 ("internal data buffering"). */
+  h2_window_stalled: fault(0, 'client', 'The client does not let the response out.'),
+  h2_trickle: fault(0, 'client', 'The client lets the response out in drops.'),
   // The upstream.
   endpoint_unavailable: fault(503, 'upstream', 'The application is not available.', REUSABLE),
   endpoint_saturated: fault(503, 'upstream', 'The application is busy.', REUSABLE),
   endpoint_forbidden: fault(502, 'proxy', 'The application cannot be reached.', REUSABLE),
   connect_failed: fault(502, 'upstream', 'The application cannot be reached.', RETRYABLE),
   connect_timeout: fault(504, 'upstream', 'The application cannot be reached.', RETRYABLE),
+  upstream_tls_failed: fault(502, 'upstream', 'The application cannot be reached.', RETRYABLE),
   upstream_closed: fault(502, 'upstream', 'The application gave no answer.', RETRYABLE),
   upstream_head_invalid: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
   upstream_head_too_large: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),

@@ -31,6 +31,10 @@ export const LIMITS = {
   readBufferBytes: 128 * 1024,
   /** Buffers of that size that a thread keeps for pieces of bodies on their way to clients. */
   idleBuffersMax: 32,
+  /** TLS to applications: how long sessions may follow one another before a certificate is looked at again. */
+  tlsSessionChainMs: 3_600_000,
+  /** Between two lines of the daemon log about a pool whose TLS fails. */
+  tlsFailureReportMs: 60_000,
   requestIdBytesMax: 128,
   forwardedHopsMax: 32,
   /** One more endpoint may be tried after the first. */
@@ -38,7 +42,51 @@ export const LIMITS = {
   threadsMax: 64,
   wheelTickMs: 250,
   loggedValueBytesMax: 2 * 1024,
+  /** HTTP/2. Streams and windows are those of Envoy's advice for edge proxies, but for the larger window of a stream: uploads need it. */
+  h2StreamsMax: 100,
+  h2StreamWindowBytes: 256 * 1024,
+  h2ConnectionWindowBytes: 1024 * 1024,
+  h2FrameBytesMax: 16 * 1024,
+  /** RFC 7541's default, in both directions: then no change of it is ever in flight. */
+  h2HeaderTableBytes: 4 * 1024,
+  /** A field block as it is received, and the frames after its first. */
+  h2HeaderBlockBytesMax: 32 * 1024,
+  h2ContinuationsMax: 8,
+  /** Decoded fields with RFC 7541's 32 bytes for each. Above `requestHeadBytesMax` a request is refused, above this the connection. */
+  h2HeaderListBytesMax: 64 * 1024,
+  h2SettingsPerFrameMax: 32,
+  h2SettingsAckMs: 10_000,
+  /** A stream that has more than this waiting for its client is backed up; and all are when together they have more than that. */
+  h2StreamQueueBytesMax: 16 * 1024,
+  h2SessionQueueBytesMax: 1024 * 1024,
+  /** Frames that are ready to leave. Then no more DATA is made, and the connection must not be read. */
+  h2OutputBytesMax: 256 * 1024,
+  /** What a client must let out in the time that it may leave a response unread. */
+  h2TrickleBytesMin: 1024,
+  /** Priorities of streams that do not exist yet (RFC 9218 §7.1). */
+  h2EarlyPrioritiesMax: 100,
+  /** Streams that were reset here: what their client had sent before it knew is no offence. */
+  h2ResetsRemembered: 128,
+  /** Between the first GOAWAY and the second, where the client does not answer the ping between them. */
+  h2DrainGraceMs: 2_000,
 } as const;
+
+/**
+ * What no honest client does often, counted for each HTTP/2 connection: `burst` at once, and `perSecond` over time. The limits of known
+ * implementations are wider (nghttp2: 1,000 resets and 33 a second; Envoy: 100 changes of priority a stream, 10 of windows a DATA frame).
+ */
+export const GLITCH_LIMITS = {
+  reset: {burst: 200, perSecond: 20},
+  provoked: {burst: 50, perSecond: 1},
+  settings: {burst: 20, perSecond: 1},
+  ping: {burst: 50, perSecond: 5},
+  empty: {burst: 100, perSecond: 10},
+  priority: {burst: 500, perSecond: 50},
+  window: {burst: 1000, perSecond: 200},
+  unknown: {burst: 100, perSecond: 10},
+  /** A window of a stream holds 256 KiB, which may be on its way in frames of any size when the stream is reset. */
+  stray: {burst: 1000, perSecond: 100},
+} as const satisfies Record<string, {readonly burst: number; readonly perSecond: number}>;
 
 function assertRelation(holds: boolean, text: string): void {
   if (!holds) throw new Error(`limits contradict each other: ${text}`);
@@ -48,3 +96,7 @@ assertRelation(LIMITS.requestTargetBytesMax < LIMITS.requestHeadBytesMax, 'a tar
 assertRelation(LIMITS.pipelineBytesMax >= LIMITS.requestHeadBytesMax, 'a pipelined head fits into the buffer');
 assertRelation(LIMITS.chunkExtensionBytesMax <= LIMITS.chunkExtensionBytesTotalMax, 'one extension fits into the total');
 assertRelation(LIMITS.attemptsMax >= 1, 'a request is tried at least once');
+assertRelation(LIMITS.h2StreamWindowBytes < LIMITS.h2ConnectionWindowBytes, 'one upload never fills the window of its connection');
+assertRelation(LIMITS.h2HeaderBlockBytesMax >= LIMITS.requestHeadBytesMax, 'a head fits into its block without compression');
+assertRelation(LIMITS.h2HeaderListBytesMax >= LIMITS.requestHeadBytesMax + 32 * LIMITS.requestFieldsMax, 'a head that is not refused is no bomb');
+assertRelation(LIMITS.h2OutputBytesMax + LIMITS.h2SessionQueueBytesMax <= 2 * 1024 * 1024, 'a client that reads nothing costs little');

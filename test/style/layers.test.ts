@@ -5,7 +5,7 @@ import {test} from 'node:test';
 import {importsOf, judge, readTypeScript, withoutProse, type Exceptions, type Source} from '#test/style/sources.ts';
 
 /** Folders of the data plane, lowest first. A file imports its own folder or a lower one; folders of one row never meet. */
-const DATA_PLANE = [['core'], ['http1'], ['config'], ['shared'], ['policy'], ['balance'], ['observe'], ['edge', 'upstream'], ['proxy']] as const;
+const DATA_PLANE = [['core'], ['http1'], ['http2'], ['config'], ['shared'], ['policy'], ['balance'], ['observe'], ['edge', 'upstream'], ['proxy']] as const;
 
 /** Folders that a file of a folder may import from. The two planes share what is below them, and never meet. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -26,7 +26,7 @@ const FORM_EXCEPTIONS: Exceptions = {
 };
 
 /** They decide and do nothing else: no I/O, clock, chance or process. All of these come in as arguments. */
-const PURE_FOLDERS = ['core', 'http1', 'config', 'policy', 'balance'];
+const PURE_FOLDERS = ['core', 'http1', 'http2', 'config', 'policy', 'balance'];
 const PURE_NODE_MODULES = new Set(['node:buffer', 'node:crypto', 'node:path', 'node:url', 'node:util']);
 const PURE_PACKAGES = new Set(['yaml', 'zod']);
 const IMPURE_WORDS = /\b(?:process\.|performance\.|console\.|Date\.now\b|new Date\(\)|Math\.random\b|set(?:Timeout|Interval|Immediate)\b|randomBytes\b|randomUUID\b|randomInt\b|fetch\()/;

@@ -1,0 +1,76 @@
+/** One request and its response. */
+import {LIMITS} from '#src/core/limits.ts';
+import {PRIORITY_DEFAULT, type Priority} from '#src/http2/priority.ts';
+import {nextState, type StreamEvent, type StreamState} from '#src/http2/stream-state.ts';
+
+export class Stream<Context> {
+  readonly id: number;
+  /** Whatever the handler needs with this stream. */
+  context: Context | null = null;
+  state: StreamState = 'idle';
+  priority: Priority = PRIORITY_DEFAULT;
+  /** Frames of this request and of its response, with their headers. */
+  bytesReceived = 0;
+  bytesSent = 0;
+  /** How long the client may be silent within the body, and leave a response unread. */
+  requestBodyIdleMs: number;
+  responseIdleMs: number;
+
+  // The request. The session's own.
+  /** Content that was announced, -1 where nothing was. */
+  contentLength = -1;
+  contentReceived = 0;
+  /** The handler waits for a body and its end. */
+  hasBody = false;
+  receiveWindow: number = LIMITS.h2StreamWindowBytes;
+  /** Content that the client may send once more. It is told in portions. */
+  credit = 0;
+  /** Content for which the handler has no more room: credit later. */
+  withheld = 0;
+  isBodyPaused = false;
+  lastReceivedMs: number;
+
+  // The response. The sender's own.
+  sendWindow: number;
+  /** Content that could not be sent yet, copied; and what of the first piece is sent already. */
+  queue: Buffer[] | null = null;
+  queueOffset = 0;
+  queuedBytes = 0;
+  /** Fields after the content, as lines. */
+  trailers = '';
+  /** The response ends with what is queued. */
+  isEndQueued = false;
+  /** The handler has been told to stop producing, and will be told to go on. */
+  isBackedUp = false;
+  /** Since when bytes have been waiting, and what had been sent then. NaN: none are. */
+  waitingSinceMs = Number.NaN;
+  waitingSinceBytes = 0;
+  isReady = false;
+  nextReady: Stream<Context> | null = null;
+  previousReady: Stream<Context> | null = null;
+
+  constructor(id: number, sendWindow: number, requestBodyIdleMs: number, responseIdleMs: number, nowMs: number) {
+    this.id = id;
+    this.sendWindow = sendWindow;
+    this.requestBodyIdleMs = requestBodyIdleMs;
+    this.responseIdleMs = responseIdleMs;
+    this.lastReceivedMs = nowMs;
+  }
+
+  /** Moves on. False where the event is forbidden, and nothing has changed. */
+  advance(event: StreamEvent): boolean {
+    const next = nextState(this.state, event);
+    if (next === null) return false;
+    this.state = next;
+    return true;
+  }
+
+  get isClosed(): boolean {
+    return this.state === 'closed';
+  }
+
+  /** The client has more to send. */
+  get isReceiving(): boolean {
+    return this.state === 'open' || this.state === 'half_closed_local';
+  }
+}
