@@ -14,7 +14,7 @@ import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {Edge} from '#src/edge/edge.ts';
 import {ResponseWriter} from '#src/edge/response-writer.ts';
-import type {Downstream, HostMemo, RequestHandler, TlsFacts} from '#src/edge/request-handler.ts';
+import type {ConnectionMemo, Downstream, RequestHandler, TlsFacts} from '#src/edge/request-handler.ts';
 
 /**
  * `idle`: between requests; `head`: part of a head is here; `exchange`: a request is being answered; `surplus`: it has been answered, and the
@@ -29,7 +29,7 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
   readonly peer: ClientIdentity;
   readonly listener: ListenerSnapshot;
   readonly tls: TlsFacts | null;
-  readonly hostMemo: HostMemo = {value: '', authority: null};
+  readonly memo: ConnectionMemo = {host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: ''};
   bytesReceived = 0;
   readonly #edge: Edge;
   readonly #socket: Socket;

@@ -22,9 +22,19 @@ export interface TlsFacts {
   readonly cipher: string;
 }
 
-export interface HostMemo {
-  value: string;
+/**
+ * What was worked out for the last request of a connection, for the next one: nearly always it is from the same client for the same
+ * host. The handler's own; it is here because it lives as long as the connection.
+ */
+export interface ConnectionMemo {
+  /** The Host field that `authority` was read from. */
+  host: string;
   authority: Authority | null;
+  /** The Host and forwarded fields for the upstream, or empty. */
+  forwardedLines: string;
+  /** Fragments of the access log's line, or empty. */
+  clientFragment: string;
+  connectionFragment: string;
 }
 
 /** What a handler knows of its client, and can do to it. */
@@ -35,8 +45,7 @@ export interface Downstream {
   readonly tls: TlsFacts | null;
   /** `HTTP/1.1` */
   readonly protocol: string;
-  /** What the last Host field of this connection was read as: nearly always the next one is the same. */
-  readonly hostMemo: HostMemo;
+  readonly memo: ConnectionMemo;
   /** Bytes of this request and its response that went over the connection, framing included. */
   readonly bytesReceived: number;
   readonly bytesSent: number;

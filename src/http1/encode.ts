@@ -30,6 +30,13 @@ export function reasonPhrase(status: number): string {
   return REASONS[status] ?? '';
 }
 
+const STATUS_LINES: readonly (string | undefined)[] = Array.from({length: 600}, (_, status) => {
+  const reason = REASONS[status];
+  return reason === undefined ? undefined : `HTTP/1.1 ${status} ${reason}\r\n`;
+});
+
 export function statusLine(status: number, reason: string): string {
+  const usual = STATUS_LINES[status];
+  if (usual !== undefined && REASONS[status] === reason) return usual;
   return `HTTP/1.1 ${status} ${reason}\r\n`;
 }

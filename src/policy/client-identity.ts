@@ -1,6 +1,7 @@
 /** Who sent a request: the peer of the connection, or, behind a trusted proxy, whom that proxy names. */
 import {LIMITS} from '#src/core/limits.ts';
 import {clientNetwork, formatIp, parseIp, type CidrSet, type IpAddress} from '#src/core/ip.ts';
+import {flattenText} from '#src/core/text.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {FIELD} from '#src/http1/field-names.ts';
 import {isToken} from '#src/http1/characters.ts';
@@ -30,13 +31,16 @@ export function identifyClient(ip: IpAddress, scheme: Scheme, hash: KeyedHash): 
   return {ip, address, keyHigh: hash.high, keyLow: hash.low, scheme, lines};
 }
 
-/** What the upstream is told of the client, the host it asked for, and the request. */
-export function forwardedLines(client: ClientIdentity, authority: string, requestId: string): string {
+/**
+ * What the upstream is told of the client and of the host that it asked for: the Host field and all forwarded fields but the request's
+ * id, which alone differs from one request of a connection to the next.
+ */
+export function forwardedLines(client: ClientIdentity, authority: string): string {
   const colon = authority.lastIndexOf(':');
   const hasPort = colon > 0 && !authority.endsWith(']');
   const port = hasPort ? authority.slice(colon + 1) : client.scheme === 'https' ? '443' : '80';
   const host = colon > 0 ? `"${authority}"` : authority;
-  return `${client.lines}${host}\r\nx-forwarded-host: ${authority}\r\nx-forwarded-port: ${port}\r\nx-request-id: ${requestId}\r\n`;
+  return flattenText(`host: ${authority}\r\n${client.lines}${host}\r\nx-forwarded-host: ${authority}\r\nx-forwarded-port: ${port}\r\n`);
 }
 
 /**

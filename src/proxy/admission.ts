@@ -3,7 +3,7 @@
  * first: the limits before anything is looked up.
  */
 import type {FaultCode} from '#src/core/faults.ts';
-import type {Downstream, HostMemo} from '#src/edge/request-handler.ts';
+import type {ConnectionMemo, Downstream} from '#src/edge/request-handler.ts';
 import {hasEncodedSlash, normaliseTarget} from '#src/http1/path.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import {parseAuthority, toOriginForm} from '#src/http1/request-target.ts';
@@ -22,7 +22,7 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
   const client = findClient(gateway, downstream, head, facts);
   return checkLimits(gateway, gateway.limits, client, facts)
     ?? checkMethod(head)
-    ?? findHost(head, downstream.hostMemo, facts)
+    ?? findHost(head, downstream.memo, facts)
     ?? findTarget(head, downstream, facts)
     ?? checkExpectation(head)
     ?? findSite(gateway, downstream, facts)
@@ -59,10 +59,11 @@ function checkMethod(head: RequestHead): FaultCode | null {
   return REFUSED_METHODS.has(head.method) ? 'method_refused' : null;
 }
 
-function findHost(head: RequestHead, memo: HostMemo, facts: RequestFacts): FaultCode | null {
-  if (memo.value !== head.host) {
+function findHost(head: RequestHead, memo: ConnectionMemo, facts: RequestFacts): FaultCode | null {
+  if (memo.host !== head.host) {
     memo.authority = parseAuthority(head.host);
-    memo.value = head.host;
+    memo.host = head.host;
+    memo.forwardedLines = '';
   }
   if (memo.authority === null) return 'host_invalid';
   facts.host = memo.authority.host;

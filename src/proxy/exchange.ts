@@ -9,12 +9,10 @@ import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 import {announceLength} from '#src/http1/framing.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
-import {formatAccessLine, type AccessRecord} from '#src/observe/access-line.ts';
-import {forwardedLines} from '#src/policy/client-identity.ts';
+import {forwardedLines, type ClientIdentity} from '#src/policy/client-identity.ts';
 import {replacePrefix} from '#src/policy/path-table.ts';
 import {hardenRequestFields} from '#src/policy/request-hardening.ts';
 import {hardenResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
-import {CUSTOMER, durationColumn} from '#src/shared/counters.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {UpstreamConnection, type ResponseHandler} from '#src/upstream/upstream-connection.ts';
 import {admit} from '#src/proxy/admission.ts';
@@ -23,6 +21,7 @@ import {balanceHash} from '#src/proxy/balance-hash.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {RequestBody} from '#src/proxy/request-body.ts';
 import {RequestFacts} from '#src/proxy/request-facts.ts';
+import {RequestRecord} from '#src/proxy/request-record.ts';
 import type {Route} from '#src/proxy/tables.ts';
 
 /**
@@ -31,30 +30,20 @@ import type {Route} from '#src/proxy/tables.ts';
  */
 type Phase = 'closed' | 'admitting' | 'collecting' | 'sending' | 'responding';
 
-export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
+export class Exchange implements RequestHandler, ResponseHandler {
   readonly #gateway: Gateway;
   readonly #release: (exchange: Exchange) => void;
   readonly #facts = new RequestFacts();
+  readonly #record = new RequestRecord(this.#facts);
   readonly #body = new RequestBody();
   #phase: Phase = 'closed';
   #downstream: Downstream | null = null;
   #connection: UpstreamConnection | null = null;
-  #endpoint: UpstreamEndpoint | null = null;
   /** The request's head for the upstream, without framing and empty line. */
   #upstreamHead = '';
   #hash = 0;
   #attempts = 0;
   #isContinueWanted = false;
-  #dispatchedMs = 0;
-  #connectedMs = 0;
-  #respondedMs = 0;
-  // The record that the log line is made of; see `AccessRecord`.
-  time = '';
-  status = 0;
-  fault: FaultCode | null = null;
-  totalMs = 0;
-  bytesReceived = 0;
-  bytesSent = 0;
 
   constructor(gateway: Gateway, release: (exchange: Exchange) => void) {
     this.#gateway = gateway;
@@ -64,13 +53,8 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
   open(downstream: Downstream): void {
     this.#phase = 'admitting';
     this.#downstream = downstream;
-    this.#endpoint = null;
     this.#attempts = 0;
-    this.#dispatchedMs = 0;
-    this.#connectedMs = 0;
-    this.#respondedMs = 0;
-    this.status = 0;
-    this.fault = null;
+    this.#record.reset();
     this.#facts.reset(this.#gateway.nextRequestId(), this.#gateway.clock.nowMs);
   }
 
@@ -106,16 +90,23 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
 
   /** Takes out of the head, which is only lent, everything that the upstream will be sent. */
   #prepare(route: Route, head: RequestHead): void {
-    const {authority, client, method, normalTarget, requestId} = this.#facts;
+    const {client, method, normalTarget, requestId} = this.#facts;
     if (client === null || route.pool === null) throw new Error('an admitted request has a client and a pool');
     const {path, replacePrefix: replacement} = route.snapshot;
     const target = replacement === null ? normalTarget : replacePrefix(normalTarget, path, replacement);
-    this.#upstreamHead = `${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n${hardenRequestFields(head.fields, route.requestPlan)}`
-      + forwardedLines(client, authority, requestId);
+    this.#upstreamHead = `${method} ${target} HTTP/1.1\r\n${this.#forwardedLines(client)}${hardenRequestFields(head.fields, route.requestPlan)}x-request-id: ${requestId}\r\n`;
     this.#hash = balanceHash(route.pool.snapshot, client, head.fields, this.#gateway.balanceHash);
     // RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for a 100.
     this.#isContinueWanted = head.expect !== '' && head.minorVersion === 1;
     this.#body.begin(head.bodyLength, head.contentLength === 0);
+  }
+
+  /** Behind a trusted proxy every request has a client of its own; else they are the same for the whole connection. */
+  #forwardedLines(client: ClientIdentity): string {
+    const {memo, peer} = this.#requireDownstream();
+    if (client !== peer) return forwardedLines(client, this.#facts.authority);
+    if (memo.forwardedLines === '') memo.forwardedLines = forwardedLines(peer, this.#facts.authority);
+    return memo.forwardedLines;
   }
 
   #awaitBody(downstream: Downstream): void {
@@ -172,22 +163,22 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
     const {clock, random} = this.#gateway;
     const pool = this.#requireRoute().pool;
     this.#phase = 'sending';
-    this.#dispatchedMs = clock.nowMs;
-    const endpoint = pool?.pick(this.#dispatchedMs, this.#hash, random(), null) ?? null;
+    this.#record.dispatchedMs = clock.nowMs;
+    const endpoint = pool?.pick(this.#record.dispatchedMs, this.#hash, random(), null) ?? null;
     if (endpoint === null) this.#answerFault('endpoint_unavailable');
     else this.#send(endpoint, true);
   }
 
   #send(endpoint: UpstreamEndpoint, mayReuse: boolean): void {
     this.#attempts++;
-    this.#endpoint = endpoint;
+    this.#record.endpoint = endpoint;
     const acquired = UpstreamConnection.acquire(this.#gateway.upstream, endpoint, mayReuse);
     if (typeof acquired === 'string') {
       this.#onAttemptFailed(acquired, endpoint, false, true);
       return;
     }
     this.#connection = acquired;
-    this.#connectedMs = acquired.isConnected ? this.#dispatchedMs : 0;
+    this.#record.connectedMs = acquired.isConnected ? this.#record.dispatchedMs : 0;
     acquired.begin(this, this.#facts.method, this.#requireRoute().snapshot.timeouts);
     this.#body.sendHead(acquired, this.#facts.method, this.#upstreamHead);
     if (this.#body.isComplete) acquired.endRequest();
@@ -195,7 +186,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
   }
 
   onUpstreamConnected(): void {
-    this.#connectedMs = this.#gateway.clock.nowMs;
+    this.#record.connectedMs = this.#gateway.clock.nowMs;
   }
 
   onUpstreamDrain(): void {
@@ -204,7 +195,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
 
   onUpstreamFault(fault: FaultCode): void {
     const connection = this.#connection;
-    const endpoint = this.#endpoint;
+    const {endpoint} = this.#record;
     this.#connection = null;
     if (connection === null || endpoint === null) return;
     const isKeepAliveRace = connection.served > 0 && connection.bytesReceived === 0;
@@ -260,9 +251,9 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
   onResponse(head: ResponseHead): void {
     const downstream = this.#requireDownstream();
     this.#phase = 'responding';
-    this.#respondedMs = this.#gateway.clock.nowMs;
-    this.#endpoint?.slot.recordSuccess();
-    this.status = head.status;
+    this.#record.respondedMs = this.#gateway.clock.nowMs;
+    this.#record.endpoint?.slot.recordSuccess();
+    this.#record.status = head.status;
     const lines = hardenResponseFields(head, this.#requireRoute().responsePlan, downstream.tls !== null);
     const date = head.hasDate ? '' : `date: ${this.#gateway.clock.httpDate()}\r\n`;
     const announced = announceLength(head.bodyLength, head.contentLength, head.status, this.#facts.method);
@@ -292,7 +283,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
   onDownstreamClosed(fault: FaultCode): void {
     if (this.#phase === 'closed') return;
     this.#cancelUpstream();
-    this.fault = fault;
+    this.#record.fault = fault;
     this.#finish();
   }
 
@@ -300,7 +291,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
 
   #answerFault(fault: FaultCode): void {
     const downstream = this.#requireDownstream();
-    this.fault = fault;
+    this.#record.fault = fault;
     // A response that cannot be completed must not look complete, and some faults have no answer.
     if (downstream.isResponseCommitted || FAULTS[fault].status === 0) {
       this.#cancelUpstream();
@@ -316,7 +307,7 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
     const downstream = this.#requireDownstream();
     this.#phase = 'responding';
     this.#cancelUpstream();
-    this.status = answer.status;
+    this.#record.status = answer.status;
     sendAnswer(downstream, answer, this.#facts.method, this.#responsePlan(), this.#gateway.clock.httpDate());
     this.#finish();
   }
@@ -328,36 +319,13 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
   /** Counts, logs, and gives everything back. The last call of every exchange. */
   #finish(): void {
     const downstream = this.#requireDownstream();
-    const gateway = this.#gateway;
     this.#phase = 'closed';
     this.#body.drop();
-    this.totalMs = gateway.clock.nowMs - this.#facts.startedMs;
-    this.bytesReceived = downstream.bytesReceived;
-    this.bytesSent = downstream.bytesSent;
-    if (this.fault !== null) gateway.countFault(this.fault);
-    this.#countForCustomer();
-    if (gateway.accessLog !== null) {
-      this.time = gateway.clock.isoTime();
-      gateway.accessLog.append(formatAccessLine(this));
-    }
+    this.#record.complete(this.#gateway, downstream);
     this.#downstream = null;
     this.#connection = null;
     this.#release(this);
     downstream.completeExchange();
-  }
-
-  #countForCustomer(): void {
-    const customer = this.#facts.site?.customer;
-    if (customer === undefined) return;
-    const {counters} = customer;
-    const statusClass = Math.floor(this.status / 100);
-    const rows = this.#facts.route?.pool?.counters ?? customer.unpooledCounters;
-    rows[statusClass] = (rows[statusClass] as number) + 1;
-    counters[CUSTOMER.bytesReceived] = (counters[CUSTOMER.bytesReceived] as number) + this.bytesReceived;
-    counters[CUSTOMER.bytesSent] = (counters[CUSTOMER.bytesSent] as number) + this.bytesSent;
-    counters[CUSTOMER.durationSumMs] = (counters[CUSTOMER.durationSumMs] as number) + this.totalMs;
-    const bucket = durationColumn(this.totalMs);
-    counters[bucket] = (counters[bucket] as number) + 1;
   }
 
   #requireDownstream(): Downstream {
@@ -369,23 +337,4 @@ export class Exchange implements RequestHandler, ResponseHandler, AccessRecord {
     if (this.#facts.route === null) throw new Error('the request has not been admitted');
     return this.#facts.route;
   }
-
-  // What the log line shows besides the fields above.
-
-  get requestId(): string { return this.#facts.requestId; }
-  get customer(): string { return this.#facts.site?.customer.name ?? ''; }
-  get pool(): string { return this.#facts.route?.pool?.snapshot.name ?? ''; }
-  get clientAddress(): string { return this.#facts.client?.address ?? ''; }
-  get host(): string { return this.#facts.host; }
-  get method(): string { return this.#facts.method; }
-  get target(): string { return this.#facts.target; }
-  get protocol(): string { return this.#downstream?.protocol ?? ''; }
-  get endpoint(): string { return this.#endpoint?.text ?? ''; }
-  get tlsVersion(): string { return this.#downstream?.tls?.version ?? ''; }
-  get tlsCipher(): string { return this.#downstream?.tls?.cipher ?? ''; }
-  get userAgent(): string { return this.#facts.userAgent; }
-  get referer(): string { return this.#facts.referer; }
-  get queueMs(): number { return this.#dispatchedMs === 0 ? 0 : this.#dispatchedMs - this.#facts.startedMs; }
-  get connectMs(): number { return this.#connectedMs === 0 ? 0 : this.#connectedMs - this.#dispatchedMs; }
-  get firstByteMs(): number { return this.#respondedMs === 0 ? 0 : this.#respondedMs - this.#facts.startedMs; }
 }

@@ -5,6 +5,7 @@ import {faultColumn, NODE, type NodeColumn} from '#src/shared/counters.ts';
 import type {CidrSet} from '#src/core/ip.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {KeyedHash} from '#src/core/keyed-hash.ts';
+import {timeFragment} from '#src/observe/access-line.ts';
 import type {AccessLog} from '#src/observe/access-log.ts';
 import {compileNetworks} from '#src/policy/access.ts';
 import {compileLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
@@ -43,6 +44,8 @@ export class Gateway {
   limits: readonly CompiledLimit[];
   readonly #counters: Float64Array;
   readonly #requestIdPrefix: string;
+  #time = '';
+  #timeFragment = '';
   /** Begins where the hexadecimal text has eight digits, so that ids are of one length without padding. */
   #requestNumber = 0x10000000;
 
@@ -62,6 +65,16 @@ export class Gateway {
   configure(node: NodeSnapshot): void {
     this.trustedProxies = compileNetworks(node.trustedProxies);
     this.limits = compileLimits('', node.limits, this.hash);
+  }
+
+  /** The beginning of a log line of this moment. */
+  timeFragment(): string {
+    const time = this.clock.isoTime();
+    if (time !== this.#time) {
+      this.#time = time;
+      this.#timeFragment = timeFragment(time);
+    }
+    return this.#timeFragment;
   }
 
   nextRequestId(): string {

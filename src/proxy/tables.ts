@@ -5,6 +5,7 @@
 import type {PoolSnapshot, RouteSnapshot} from '#src/config/snapshot.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {parseCidrs, type Cidr} from '#src/core/ip.ts';
+import {customerFragment} from '#src/observe/access-line.ts';
 import {compileAccess, type AccessRule} from '#src/policy/access.ts';
 import {HostTable} from '#src/policy/host-table.ts';
 import {PathTable} from '#src/policy/path-table.ts';
@@ -25,6 +26,8 @@ export interface Customer {
   readonly counters: Float64Array;
   /** Counts what no pool answered. */
   readonly unpooledCounters: Float64Array;
+  /** Of the log line, where no route was found. */
+  readonly logFragment: string;
   readonly pools: ReadonlyMap<string, UpstreamPool>;
   readonly hosts: readonly {readonly pattern: string; readonly site: Site}[];
 }
@@ -41,6 +44,8 @@ export interface Route {
   readonly access: AccessRule | null;
   readonly requestPlan: FieldPlan;
   readonly responsePlan: ResponsePlan;
+  /** Of the log line: customer and pool. */
+  readonly logFragment: string;
 }
 
 export interface ThreadNumbers {
@@ -100,11 +105,12 @@ export class Tables {
       limits: compileLimits(snapshot.name, snapshot.limits, this.#hash),
       counters: this.#row(assignment.counters, CUSTOMER_ROW_LENGTH),
       unpooledCounters: this.#row(assignment.poolCounters[''], POOL_ROW_LENGTH),
+      logFragment: customerFragment(snapshot.name, ''),
       pools,
       hosts,
     };
     for (const {hosts: patterns, routes} of snapshot.sites) {
-      const paths = new PathTable(routes.map((route) => ({path: route.path, match: route.match, methods: route.methods, value: compileRoute(route, pools)})));
+      const paths = new PathTable(routes.map((route) => ({path: route.path, match: route.match, methods: route.methods, value: compileRoute(route, pools, snapshot.name)})));
       const site: Site = {customer, paths};
       for (const pattern of patterns) hosts.push({pattern, site});
     }
@@ -128,13 +134,14 @@ export class Tables {
   }
 }
 
-function compileRoute(route: RouteSnapshot, pools: ReadonlyMap<string, UpstreamPool>): Route {
+function compileRoute(route: RouteSnapshot, pools: ReadonlyMap<string, UpstreamPool>, customer: string): Route {
   return {
     snapshot: route,
     pool: route.action.type === 'pool' ? requirePool(pools, route.action.pool) : null,
     access: compileAccess(route.allow, route.deny),
     requestPlan: planRequestFields(route.requestFields),
     responsePlan: planResponseFields(route.responseFields),
+    logFragment: customerFragment(customer, route.action.type === 'pool' ? route.action.pool : ''),
   };
 }
 

@@ -5,6 +5,7 @@
 import type {CustomerSnapshot, PoolSnapshot, ServerSnapshot} from '#src/config/snapshot.ts';
 import type {Cidr} from '#src/core/ip.ts';
 import {sourceAddressFor} from '#src/config/source-address.ts';
+import {endpointFragment} from '#src/observe/access-line.ts';
 import type {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import type {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
 
@@ -31,6 +32,7 @@ export class UpstreamEndpoint {
   readonly #fingerprint: string;
   /** `10.20.1.11:3000`, `[fd00::1]:3000`: for the log. */
   readonly text: string;
+  readonly logFragment: string;
   /** Connections without a request, the one used last at the end: the others may become old and end. */
   readonly idle: UpstreamConnection[] = [];
   /** A reload has taken the endpoint away: its connections end after what they are at. */
@@ -49,6 +51,7 @@ export class UpstreamEndpoint {
     this.pool = parts.pool;
     this.#fingerprint = fingerprint(parts.customer, parts.pool, server);
     this.text = server.address.includes(':') ? `[${server.address}]:${server.port}` : `${server.address}:${server.port}`;
+    this.logFragment = endpointFragment(this.text);
   }
 
   /** Nothing that an endpoint is made of has changed, so that it can be kept with its connections. */
