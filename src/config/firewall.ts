@@ -40,7 +40,7 @@ export function renderFirewall({revision, node, customers}: Snapshot, user: stri
     ...BOTH.flatMap((family) => renderDispatch(destinations, family)),
     ...renderReplies(node),
     ...REFUSE_CHAIN,
-    ...renderDaemonChain(destinations),
+    ...renderDaemonChain(destinations, node),
     ...renderOutputChain(user, revision),
     '}', '',
   ].join('\n');
@@ -139,12 +139,15 @@ const REFUSE_CHAIN = [
 ];
 
 /** A server that a reload has removed keeps the requests that it is at. DNS and everything else that is not TCP is refused. */
-function renderDaemonChain(destinations: readonly Destination[]): readonly string[] {
+function renderDaemonChain(destinations: readonly Destination[], {admin}: NodeSnapshot): readonly string[] {
+  const adminHeader = FAMILIES[admin.address.includes(':') ? 6 : 4].header;
   const families = BOTH.filter((family) => dispatchElements(destinations, family).length > 0);
   return [
     '', '\tchain daemon {',
     '\t\tct direction reply goto replies',
     '\t\tct state established accept',
+    '\t\t# A health check of the container is a process of the same user.',
+    `\t\toifname "lo" ${adminHeader} daddr ${admin.address} tcp dport ${admin.port} accept`,
     ...families.map((family) => `\t\t${FAMILIES[family].header} daddr vmap @customers_${family}`),
     '\t\tgoto refuse',
     '\t}',

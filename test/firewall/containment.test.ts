@@ -121,6 +121,7 @@ describe('a process of the daemon\'s user', {skip: findObstacle()}, () => {
 
   before(async () => {
     await stage.writeConfig(scope);
+    await stage.gate.spawnNode(scope, ROOT_ID, 'servers listen', ['test/firewall/fixtures/servers.ts', '3000']);
     const servers = await stage.inside.spawnNode(scope, ROOT_ID, 'servers listen', ['test/firewall/fixtures/servers.ts', '53', '3000', '3001']);
     servers.stdout.on('data', (chunk: Buffer) => { said.inside += chunk.toString(); });
   });
@@ -152,6 +153,7 @@ describe('a process of the daemon\'s user', {skip: findObstacle()}, () => {
     assertRefused('10.20.1.12', {from: '10.20.250.1'});
     assertRefused('[fd00:20:1::12]', {from: 'fd00:20:250::1'});
     assertRefused('192.0.2.80');
+    assertRefused('127.0.0.1');
   });
 
   test("reaches no customer's server from another customer's address, or from the machine's own", () => {
@@ -217,8 +219,10 @@ describe('a process of the daemon\'s user', {skip: findObstacle()}, () => {
     assert.equal(ask('globex.example'), '10.20.250.2 200');
     assert.equal(ask('initech.example'), '10.20.0.1 200');
     assert.equal(stage.refusals(), 0);
-    const metrics = stage.gate.run(['curl', '--silent', '--max-time', '5', 'http://127.0.0.1:9180/metrics']).stdout;
-    assert.match(metrics, /torwart_/);
+    for (const user of [ROOT_ID, USER_ID]) {
+      const {stdout} = stage.gate.run(asUser(user, ['curl', '--silent', '--max-time', '5', 'http://127.0.0.1:9180/metrics']));
+      assert.match(stdout, /torwart_/, `user ${user}`);
+    }
 
     // A configuration that is in force before its ruleset: the kernel has the last word.
     await stage.writeCustomers({...CUSTOMERS, initech: INITECH.replace(':3000', ':3001')});
