@@ -25,6 +25,8 @@ export interface HarnessOptions {
   readonly customers?: readonly CustomerSnapshot[];
   readonly ticketKeys?: Uint8Array;
   readonly random?: () => number;
+  /** File descriptors that the process is said to have; endless unless given. */
+  readonly descriptorsMax?: number;
 }
 
 /** A line of the access log. */
@@ -46,7 +48,7 @@ export class ProxyHarness {
 
   private constructor(options: HarnessOptions) {
     this.#node = makeNode({log: {access: path.join(this.#folder, 'access.log'), level: 'info'}, ...options.node});
-    this.#memory = createSharedMemory(1, this.#node.caps.connectionsMax);
+    this.#memory = createSharedMemory(1, this.#node.caps.connectionsMax, options.descriptorsMax);
     const start: ThreadStart = {thread: 0, threads: 1, memory: this.#memory, ticketKeys: options.ticketKeys ?? new Uint8Array(48)};
     this.proxy = new Proxy(start, this.#node, {
       time: this.time,

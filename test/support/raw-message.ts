@@ -51,7 +51,7 @@ export function readMessage(text: string, unframed: Unframed, isClosed: boolean,
   const headEnd = text.indexOf('\r\n\r\n');
   if (headEnd < 0) return null;
   const [startLine = '', ...lines] = text.slice(0, headEnd).split('\r\n');
-  const fields = lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()] as const);
+  const fields = lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).replaceAll(/^[ \t]+|[ \t]+$/g, '')] as const);
   const content = readContent(text, headEnd + 4, {fields}, isBodiless, unframed, isClosed);
   return content === null ? null : {startLine, fields, body: content.body, raw: text.slice(0, content.end)};
 }
