@@ -56,12 +56,19 @@ export function isCovered(host: string, names: ReadonlySet<string>): boolean {
   return names.has(host) || (!host.startsWith('*.') && names.has(`*${host.slice(host.indexOf('.'))}`) && host.includes('.'));
 }
 
-/** A warning about the time that is left, or null. */
-export function describeExpiry({notAfterMs, names}: CertificateSnapshot, nowMs: number): Complaint | null {
+/** What there is to say about the time that is left; null: nothing. */
+export function expiryOf({notAfterMs}: CertificateSnapshot, nowMs: number): 'has expired' | 'expires soon' | null {
   if (notAfterMs - nowMs > EXPIRY_WARNING_MS) return null;
-  const until = new Date(notAfterMs).toISOString();
+  return notAfterMs <= nowMs ? 'has expired' : 'expires soon';
+}
+
+/** A warning about the time that is left, or null. */
+export function describeExpiry(certificate: CertificateSnapshot, nowMs: number): Complaint | null {
+  const expiry = expiryOf(certificate, nowMs);
+  if (expiry === null) return null;
+  const until = new Date(certificate.notAfterMs).toISOString();
   return {
-    found: `a certificate for ${quote(names.join(', '))} that ${notAfterMs <= nowMs ? 'has expired' : 'expires soon'} (${until})`,
+    found: `a certificate for ${quote(certificate.names.join(', '))} that ${expiry} (${until})`,
     allowed: 'a certificate that is valid for 14 more days',
     remedy: 'renew it, then reload',
   };

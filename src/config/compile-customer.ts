@@ -10,10 +10,14 @@ import type {Report} from '#src/config/report.ts';
 import {computeRevision} from '#src/config/revision.ts';
 import type {CertificateSnapshot, CustomerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
 
-export interface CustomerContext {
+/** All that a customer depends on of the node file. */
+export interface NodeContext {
   /** Null where the node file is broken: then nothing is compared with it. */
-  readonly node: NodeSnapshot | null;
+  readonly node: Pick<NodeSnapshot, 'listeners' | 'admin'> | null;
   readonly defaults: RouteDefaults;
+}
+
+export interface CustomerContext extends NodeContext {
   /** By position in `certificates`. */
   readonly certificates: readonly CertificateResult[];
   readonly nowMs: number;
@@ -81,7 +85,7 @@ function warnOfUnusedPools({pools, sites}: CustomerInput, report: Report): void 
 }
 
 /** Whether the hosts can be served on the listeners that there are. */
-function checkReachability({sites, certificates}: Pick<CustomerSnapshot, 'sites' | 'certificates'>, node: NodeSnapshot | null, report: Report): void {
+function checkReachability({sites, certificates}: Pick<CustomerSnapshot, 'sites' | 'certificates'>, node: CustomerContext['node'], report: Report): void {
   if (node === null || !node.listeners.some((listener) => listener.protocol === 'https')) return;
   if (certificates.length === 0) {
     if (report.problems.length > 0 || node.listeners.some((listener) => listener.protocol === 'http' && listener.redirectToHttpsPort === 0)) return;

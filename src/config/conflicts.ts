@@ -21,21 +21,42 @@ export interface Conflict<C extends Claimant> {
 }
 
 export function findConflicts<C extends Claimant>(claimants: readonly C[]): readonly Conflict<C>[] {
-  const names = claimants.map((claimant): Claim<C> => ({claimant, path: ['customer'], text: claimant.customer.name}));
-  const hosts = claimants.flatMap((claimant) => claimant.customer.sites.flatMap((site, siteIndex) =>
-    site.hosts.map((text, index): Claim<C> => ({claimant, path: ['sites', siteIndex, 'hosts', index], text}))));
-  return [...findEqual('customer', names), ...findEqual('host', hosts), ...findOverlaps(claimants)];
+  return [...findSameNames(claimants), ...findSameHosts(claimants), ...findOverlaps(claimants)];
 }
 
-function findEqual<C extends Claimant>(kind: 'customer' | 'host', claims: readonly Claim<C>[]): readonly Conflict<C>[] {
-  const first = new Map<string, Claim<C>>();
+function findSameNames<C extends Claimant>(claimants: readonly C[]): readonly Conflict<C>[] {
+  const first = new Map<string, C>();
   const conflicts: Conflict<C>[] = [];
-  for (const claim of claims) {
-    const other = first.get(claim.text);
-    if (other === undefined) first.set(claim.text, claim);
-    else if (other.claimant !== claim.claimant) conflicts.push({kind, claims: [other, claim]});
+  for (const claimant of claimants) {
+    const text = claimant.customer.name;
+    const other = first.get(text);
+    if (other === undefined) first.set(text, claimant);
+    else conflicts.push({kind: 'customer', claims: [{claimant: other, path: ['customer'], text}, {claimant, path: ['customer'], text}]});
   }
   return conflicts;
+}
+
+/** Places are looked up only for what is in conflict: a reload looks at every host of the machine, and nearly none of them is. */
+function findSameHosts<C extends Claimant>(claimants: readonly C[]): readonly Conflict<C>[] {
+  const first = new Map<string, C>();
+  const conflicts: Conflict<C>[] = [];
+  for (const claimant of claimants) {
+    for (const site of claimant.customer.sites) {
+      for (const host of site.hosts) {
+        const other = first.get(host);
+        if (other === undefined) first.set(host, claimant);
+        else if (other !== claimant) conflicts.push({kind: 'host', claims: [claimOfHost(other, host), claimOfHost(claimant, host)]});
+      }
+    }
+  }
+  return conflicts;
+}
+
+/** A customer has each host once. */
+function claimOfHost<C extends Claimant>(claimant: C, host: string): Claim<C> {
+  const {sites} = claimant.customer;
+  const site = sites.findIndex(({hosts}) => hosts.includes(host));
+  return {claimant, path: ['sites', site, 'hosts', sites[site]?.hosts.indexOf(host) ?? 0], text: host};
 }
 
 interface NetworkClaim<C extends Claimant> extends Claim<C> {
@@ -47,7 +68,11 @@ interface NetworkClaim<C extends Claimant> extends Claim<C> {
  * what it includes, so one pass with a stack of the networks that are still open finds every customer that overlaps with another.
  */
 function findOverlaps<C extends Claimant>(claimants: readonly C[]): readonly Conflict<C>[] {
-  const claims = claimants.flatMap((claimant) => networksClaimedBy(claimant.customer).map((network): NetworkClaim<C> => ({claimant, ...network}))).sort((a, b) => compareCidrs(a.cidr, b.cidr));
+  const claims: NetworkClaim<C>[] = [];
+  for (const claimant of claimants) {
+    for (const {path, text, cidr} of networksClaimedBy(claimant.customer)) claims.push({claimant, path, text, cidr});
+  }
+  claims.sort((a, b) => compareCidrs(a.cidr, b.cidr));
   const conflicts: Conflict<C>[] = [];
   const open: NetworkClaim<C>[] = [];
   for (const claim of claims) {
@@ -61,23 +86,20 @@ function findOverlaps<C extends Claimant>(claimants: readonly C[]): readonly Con
 
 /** A source address counts as a network of one address: firewalls must not take one customer for another. */
 function networksClaimedBy({networks, sourceAddress}: CustomerSnapshot): readonly {readonly path: ConfigPath; readonly text: string; readonly cidr: Cidr}[] {
-  const places = [
-    ...networks.map((text, index) => ({path: ['networks', index], text})),
-    ...(['ipv4', 'ipv6'] as const).map((family) => ({path: ['source_address', family], text: sourceAddress[family]})),
-  ];
-  return places.flatMap(({path, text}) => {
+  const claimed: {path: ConfigPath; text: string; cidr: Cidr}[] = [];
+  const claim = (text: string | null, path: ConfigPath): void => {
     const cidr = text === null ? null : parseCidr(text);
-    return text === null || cidr === null ? [] : [{path, text, cidr}];
-  });
+    if (text !== null && cidr !== null) claimed.push({path, text, cidr});
+  };
+  for (const [index, text] of networks.entries()) claim(text, ['networks', index]);
+  claim(sourceAddress.ipv4, ['source_address', 'ipv4']);
+  claim(sourceAddress.ipv6, ['source_address', 'ipv6']);
+  return claimed;
 }
 
 function compareCidrs(a: Cidr, b: Cidr): number {
-  if (a.base.family !== b.base.family) return a.base.family - b.base.family;
-  for (const [index, word] of a.base.words.entries()) {
-    const difference = word - (b.base.words[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return a.prefixLength - b.prefixLength;
+  const [a0, a1, a2, a3] = a.base.words, [b0, b1, b2, b3] = b.base.words;
+  return a.base.family - b.base.family || a0 - b0 || a1 - b1 || a2 - b2 || a3 - b3 || a.prefixLength - b.prefixLength;
 }
 
 const ALLOWED = {
@@ -107,19 +129,25 @@ export function holds<C extends Claimant>({kind, claims}: Conflict<C>, held: Cus
 
 /** Hosts that lie under a wildcard of another customer: permitted, because the exact name wins, but worth knowing. */
 export function findShadowedHosts<C extends Claimant>(claimants: readonly C[]): readonly {readonly claim: Claim<C>; readonly wildcard: Claim<C>}[] {
-  const hosts = claimants.flatMap((claimant) => claimant.customer.sites.flatMap((site, siteIndex) =>
-    site.hosts.map((text, index): Claim<C> => ({claimant, path: ['sites', siteIndex, 'hosts', index], text}))));
-  const wildcards = new Map(hosts.filter(({text}) => text.startsWith('*.')).map((claim) => [claim.text.slice(1), claim]));
-  return hosts.flatMap((claim) => {
-    const wildcard = wildcards.size === 0 ? undefined : findWildcardAbove(claim.text, wildcards);
-    return wildcard === undefined || wildcard.claimant === claim.claimant ? [] : [{claim, wildcard}];
-  });
+  const wildcards = new Map<string, C>();
+  for (const claimant of claimants) {
+    for (const {hosts} of claimant.customer.sites) {
+      for (const host of hosts) if (host.startsWith('*.')) wildcards.set(host.slice(1), claimant);
+    }
+  }
+  if (wildcards.size === 0) return [];
+  return claimants.flatMap((claimant) => claimant.customer.sites.flatMap(({hosts}) => hosts.flatMap((host) => {
+    const suffix = findSuffix(host, wildcards);
+    const owner = suffix === undefined ? undefined : wildcards.get(suffix);
+    return owner === undefined || owner === claimant ? [] : [{claim: claimOfHost(claimant, host), wildcard: claimOfHost(owner, `*${suffix}`)}];
+  })));
 }
 
-function findWildcardAbove<T>(host: string, wildcards: ReadonlyMap<string, T>): T | undefined {
+/** The longest suffix of the host, beginning with a dot, that is among these. */
+function findSuffix(host: string, suffixes: ReadonlyMap<string, unknown>): string | undefined {
   for (let dot = host.indexOf('.', host.startsWith('*.') ? 2 : 0); dot !== -1; dot = host.indexOf('.', dot + 1)) {
-    const wildcard = wildcards.get(host.slice(dot));
-    if (wildcard !== undefined) return wildcard;
+    const suffix = host.slice(dot);
+    if (suffixes.has(suffix)) return suffix;
   }
   return undefined;
 }

@@ -113,15 +113,19 @@ function placeOf(text: string, offset: number): Place {
   return {line: before.split('\n').length, column: offset - lineStart + 1};
 }
 
+/** The tree is held weakly: several problems in a row share it, and it goes although the result with the problems stays. */
 function createLocate(text: string): Locate {
-  let parsed: {document: Document; lines: LineCounter} | null = null;
+  let held: WeakRef<{document: Document; lines: LineCounter}> | null = null;
+  const parse = (): {document: Document; lines: LineCounter} => {
+    const lines = new LineCounter();
+    const parsed = {document: parseDocument(text, {...PARSE_OPTIONS, lineCounter: lines}) as Document, lines};
+    held = new WeakRef(parsed);
+    return parsed;
+  };
   return (path, part) => {
-    if (parsed === null) {
-      const lines = new LineCounter();
-      parsed = {document: parseDocument(text, {...PARSE_OPTIONS, lineCounter: lines}) as Document, lines};
-    }
-    const offset = findOffset(parsed.document, path, part);
-    const {line, col} = parsed.lines.linePos(offset);
+    const {document, lines} = held?.deref() ?? parse();
+    const offset = findOffset(document, path, part);
+    const {line, col} = lines.linePos(offset);
     return {line: Math.max(line, 1), column: Math.max(col, 1)};
   };
 }

@@ -9,7 +9,8 @@ import {formatSocketAddress} from '#src/config/address-scalars.ts';
 import {describeOwnAddress, pathOfServer} from '#src/config/compile-customer.ts';
 import {type Claimant, type Conflict, describeConflict, findConflicts, holds} from '#src/config/conflicts.ts';
 import {changedRestartSettings, keepRestartSettings, type RestartSetting} from '#src/config/diff.ts';
-import {assembleSnapshot, type ConfigResult, type CustomerResult} from '#src/config/load.ts';
+import {assembleSnapshot, type ConfigResult} from '#src/config/load.ts';
+import type {CustomerResult} from '#src/config/load-customer.ts';
 import {findOwnAddresses} from '#src/config/own-addresses.ts';
 import type {Problem} from '#src/config/problem.ts';
 import {createReport} from '#src/config/report.ts';
@@ -49,8 +50,10 @@ interface Candidate extends Claimant {
 }
 
 export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig | null): MergeResult {
-  if (lastGood === null) return mergeFirst(result);
+  if (lastGood === null) return takeWhole(result);
   if (result.node === null) return refuse(lastGood, result.nodeProblems);
+  const needsRestart = changedRestartSettings(lastGood.snapshot.node, result.node);
+  if (result.snapshot !== null && needsRestart.length === 0) return takeWhole(result);
   const node = keepRestartSettings(lastGood.snapshot.node, result.node);
   const merge = new CustomerMerge(result.customers, lastGood, node);
   merge.settle();
@@ -60,11 +63,12 @@ export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig 
     running: assembleRunning(node, merge.candidates),
     stale: merge.describeStale(),
     refusal: [],
-    needsRestart: changedRestartSettings(lastGood.snapshot.node, result.node),
+    needsRestart,
   };
 }
 
-function mergeFirst({snapshot, customers, problems}: ConfigResult): MergeResult {
+/** Where there is no problem at all, everything is new, and nothing of before matters. */
+function takeWhole({snapshot, customers, problems}: ConfigResult): MergeResult {
   if (snapshot === null) return {running: null, stale: [], refusal: problems, needsRestart: []};
   const files = new Map(customers.flatMap(({file, customer}) => (customer === null ? [] : [[file, customer.name]])));
   return {running: {snapshot, files}, stale: [], refusal: [], needsRestart: []};

@@ -29,7 +29,7 @@ export interface OwnAddressUse {
 }
 
 /** Servers of the customer that are Torwart itself. */
-export function findOwnAddresses(customer: Pick<CustomerSnapshot, 'pools'>, node: NodeSnapshot): readonly OwnAddressUse[] {
+export function findOwnAddresses(customer: Pick<CustomerSnapshot, 'pools'>, node: Pick<NodeSnapshot, 'listeners' | 'admin'>): readonly OwnAddressUse[] {
   const own = [...node.listeners.map((listener) => ({...listener, name: `the listener ${listener.name}`})), {...node.admin, name: 'the admin listener'}];
   const uses: OwnAddressUse[] = [];
   for (const pool of customer.pools) {

@@ -1,14 +1,14 @@
 /** The control thread: what it consists of, and its life from the first configuration to the end of the drain. */
 import type {FileSource} from '#src/config/file-source.ts';
 import {loadConfig} from '#src/config/load.ts';
-import {mergeWithLastGood, type RunningConfig} from '#src/config/merge.ts';
+import {mergeWithLastGood} from '#src/config/merge.ts';
 import {formatProblem} from '#src/config/problem.ts';
 import type {Snapshot} from '#src/config/snapshot.ts';
 import {AdminServer} from '#src/control/admin.ts';
 import type {Configuration} from '#src/control/configuration.ts';
 import {PortBook} from '#src/control/port-book.ts';
 import {Prober} from '#src/control/prober.ts';
-import {Reloader} from '#src/control/reloader.ts';
+import {Reloader, type FirstLoad} from '#src/control/reloader.ts';
 import {readDescriptorLimit} from '#src/control/descriptor-limit.ts';
 import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared-memory.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
@@ -67,13 +67,13 @@ export class Daemon {
   static async start(options: DaemonOptions): Promise<Daemon> {
     const first = await loadFirst(options);
     const ports = new PortBook();
-    const snapshot = await ports.resolve(first.snapshot).catch(toStartError('no free port was found for a listener'));
+    const snapshot = await ports.resolve(first.running.snapshot).catch(toStartError('no free port was found for a listener'));
     const daemon = new Daemon(options, first, snapshot, ports);
     await daemon.#start();
     return daemon;
   }
 
-  private constructor(options: DaemonOptions, first: RunningConfig, snapshot: Snapshot, ports: PortBook) {
+  private constructor(options: DaemonOptions, first: FirstLoad, snapshot: Snapshot, ports: PortBook) {
     const {log, workerUrl} = options;
     const {threads, caps} = snapshot.node;
     this.#options = options;
@@ -156,7 +156,7 @@ export class Daemon {
   }
 
   async #apply(next: Snapshot): Promise<ConfigureOutcome> {
-    const configuration = this.#slots.assign(await this.#ports.resolve(next));
+    const configuration = this.#slots.assign(await this.#ports.resolve(next), this.#inForce);
     const outcome = await this.#supervisor.configure(configuration);
     if (!outcome.ok) return outcome;
     this.#inForce = configuration;
@@ -170,12 +170,12 @@ export class Daemon {
   }
 }
 
-async function loadFirst({configFile, source, cores, log}: DaemonOptions): Promise<RunningConfig> {
+async function loadFirst({configFile, source, cores, log}: DaemonOptions): Promise<FirstLoad> {
   const loaded = await loadConfig(configFile, source, {cores, nowMs: Date.now()});
   for (const warning of loaded.warnings) log.warn(formatProblem(warning));
   const {running, refusal} = mergeWithLastGood(loaded, null);
   if (running === null) throw new StartError('the configuration is refused', refusal.map(formatProblem));
-  return running;
+  return {loaded, running};
 }
 
 function toStartError(message: string): (error: unknown) => never {

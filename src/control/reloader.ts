@@ -21,16 +21,24 @@ export interface ReloaderOptions {
   readonly apply: (next: Snapshot) => Promise<ConfigureOutcome>;
 }
 
+export interface FirstLoad {
+  readonly loaded: ConfigResult;
+  readonly running: RunningConfig;
+}
+
 export class Reloader {
   readonly #options: ReloaderOptions;
   readonly #queue = new SerialQueue();
   #running: RunningConfig;
+  /** What the next load need not do again. */
+  #loaded: ConfigResult;
   #next: Promise<ReloadOutcome> | null = null;
   #report: ReloadReport;
 
-  constructor(options: ReloaderOptions, first: RunningConfig) {
+  constructor(options: ReloaderOptions, first: FirstLoad) {
     this.#options = options;
-    this.#running = first;
+    this.#running = first.running;
+    this.#loaded = first.loaded;
     this.#report = {counts: {success: 0, partial: 0, failure: 0}, lastSuccessMs: Date.now(), lastDurationMs: 0, lastOutcome: 'success', staleCustomers: []};
   }
 
@@ -64,7 +72,9 @@ export class Reloader {
 
   async #attempt(): Promise<{outcome: ReloadOutcome; stale: readonly StaleCustomer[]}> {
     const {configFile, source, cores, log, apply} = this.#options;
-    const loaded = await loadConfig(configFile, source, {cores, nowMs: Date.now()});
+    const loaded = await loadConfig(configFile, source, {cores, nowMs: Date.now()}, this.#loaded);
+    // Customers that were compared with no node file at all would all have to be made again when it is mended.
+    if (loaded.node !== null) this.#loaded = loaded;
     const merged = mergeWithLastGood(loaded, this.#running);
     const {running, stale} = merged;
     logFindings(loaded, merged, log);

@@ -30,8 +30,14 @@ export class SlotBook {
     this.#endpoints = new SlotAllocator(endpointSlotByteLength(threads));
   }
 
-  assign(snapshot: Snapshot): Configuration {
-    return {snapshot, assignments: new Map(snapshot.customers.map(customer => [customer.name, this.#assignCustomer(customer)]))};
+  /** Customers of `inForce` that are the same object keep their assignment: it is the same object, too. */
+  assign(snapshot: Snapshot, inForce: Configuration | null = null): Configuration {
+    const assignments = new Map<string, CustomerAssignment>();
+    for (const customer of snapshot.customers) {
+      const known = inForce?.assignments.get(customer.name);
+      assignments.set(customer.name, known?.snapshot === customer ? known : this.#assignCustomer(customer));
+    }
+    return {snapshot, assignments};
   }
 
   /** Forgets what a dead thread had in flight, on endpoints of today and of former configurations. */

@@ -20,7 +20,7 @@ test('the example loads without a problem or a warning', async () => {
     ...fileSource,
     readText: async (file, bytesMax) => {
       const text = made.get(file);
-      return text === undefined ? fileSource.readText(file, bytesMax) : {ok: true, text};
+      return text === undefined ? fileSource.readText(file, bytesMax) : {ok: true, text, stamp: null};
     },
   };
   const result = await loadConfig(path.join(ROOT, 'config/torwart.yaml'), source, {cores: 2, nowMs: Date.now()});

@@ -7,7 +7,7 @@ export function createMemorySource(files: ReadonlyMap<string, string>): FileSour
     async readText(file, bytesMax) {
       const text = files.get(file);
       if (text === undefined) return {ok: false, reason: 'a file that does not exist'};
-      return text.length > bytesMax ? {ok: false, reason: `a file of more than ${bytesMax} bytes`} : {ok: true, text};
+      return text.length > bytesMax ? {ok: false, reason: `a file of more than ${bytesMax} bytes`} : {ok: true, text, stamp: null};
     },
     async glob(pattern, directory) {
       const absolute = path.resolve(directory, pattern);

@@ -1,0 +1,131 @@
+/**
+ * One customer file → the customer's snapshot and everything that is wrong with it.
+ *
+ * A result carries what it was made of. The same texts, the same settings of the node and the same warnings of expiry give the same
+ * result, so then the one from before is used again: parsing and checking ten thousand files to find one that changed takes seconds.
+ */
+import path from 'node:path';
+import {CERTIFICATE_FILE_BYTES_MAX, type CertificateResult, compileCertificate, expiryOf} from '#src/config/certificates.ts';
+import {compileCustomer, type NodeContext} from '#src/config/compile-customer.ts';
+import {type CustomerInput, customerSchema} from '#src/config/customer-schema.ts';
+import {CONFIG_FILE_BYTES_MAX, type Locate, parseConfigDocument} from '#src/config/document.ts';
+import {type FileSource, isSameContent, type ReadResult} from '#src/config/file-source.ts';
+import {reportIssues, valueAt} from '#src/config/issues.ts';
+import type {Problem} from '#src/config/problem.ts';
+import {type Report, reportOn, reportUnreadable} from '#src/config/report.ts';
+import type {CustomerSnapshot} from '#src/config/snapshot.ts';
+
+/** One customer file. */
+export interface CustomerResult {
+  readonly file: string;
+  /** The name that the file gives, even where something else in it is wrong; null where not even that can be read. */
+  readonly name: string | null;
+  /** Null where the file has problems of its own. Conflicts with other customers do not count here. */
+  readonly customer: CustomerSnapshot | null;
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  readonly locate: Locate;
+  readonly origin: CustomerOrigin;
+}
+
+/** Everything that a result depends on. */
+export interface CustomerOrigin {
+  readonly read: ReadResult;
+  /** Certificates and keys, in the order of the file. */
+  readonly certificates: readonly CertificateOrigin[];
+  readonly context: NodeContext;
+  readonly nowMs: number;
+}
+
+interface CertificateOrigin {
+  readonly cert: NamedRead;
+  readonly key: NamedRead;
+  readonly result: CertificateResult;
+}
+
+interface NamedRead {
+  /** Absolute path. */
+  readonly file: string;
+  readonly read: ReadResult;
+}
+
+export interface CustomerLoading {
+  readonly source: FileSource;
+  readonly context: NodeContext;
+  readonly nowMs: number;
+}
+
+const NO_PLACE: Locate = () => ({line: 1, column: 1});
+
+/** @param before what an earlier load made of the same file */
+export async function loadCustomer(file: string, loading: CustomerLoading, before: CustomerResult | undefined): Promise<CustomerResult> {
+  const read = await loading.source.readText(file, CONFIG_FILE_BYTES_MAX, before?.origin.read);
+  if (before === undefined || !isSameContent(before.origin.read, read)) return makeCustomer(file, read, loading, []);
+  const certificates = await readAgain(before.origin.certificates, loading.source);
+  const isSame = certificates.every(({result}, index) => result === before.origin.certificates[index]?.result)
+    && before.origin.context === loading.context && !hasNewExpiry(before.origin, loading.nowMs);
+  if (!isSame) return makeCustomer(file, read, loading, certificates);
+  // The same content may have been read anew: then the file may be known by its times from now on.
+  const isKnown = read === before.origin.read && certificates.every((certificate, index) => certificate === before.origin.certificates[index]);
+  return isKnown ? before : {...before, origin: {...before.origin, read, certificates}};
+}
+
+async function readAgain(certificates: readonly CertificateOrigin[], source: FileSource): Promise<readonly CertificateOrigin[]> {
+  const again: CertificateOrigin[] = [];
+  for (const before of certificates) again.push(await readCertificate(before.cert.file, before.key.file, source, before));
+  return again;
+}
+
+function hasNewExpiry({certificates, nowMs: thenMs}: CustomerOrigin, nowMs: number): boolean {
+  return certificates.some(({result}) => result.ok && expiryOf(result.certificate, thenMs) !== expiryOf(result.certificate, nowMs));
+}
+
+/** @param known certificates that the file names and that have been read already */
+async function makeCustomer(file: string, read: ReadResult, loading: CustomerLoading, known: readonly CertificateOrigin[]): Promise<CustomerResult> {
+  const {context, nowMs} = loading;
+  const origin: CustomerOrigin = {read, certificates: known, context, nowMs};
+  if (!read.ok) return toResult(null, NO_PLACE, null, reportUnreadable(file, read.reason), origin);
+  const document = parseConfigDocument(file, read.text);
+  const report = reportOn(document);
+  const written = valueAt(document.value, ['customer']);
+  const name = typeof written === 'string' ? written : null;
+  if (document.syntaxProblems.length > 0) return toResult(name, document.locate, null, report, origin);
+  const parsed = customerSchema.safeParse(document.value);
+  if (!parsed.success) {
+    reportIssues(report, document.value, parsed.error.issues);
+    return toResult(name, document.locate, null, report, origin);
+  }
+  const certificates = known.length > 0 ? known : await readCertificates(parsed.data, file, loading.source);
+  const customer = compileCustomer(parsed.data, {...context, certificates: certificates.map(({result}) => result), nowMs}, report);
+  return toResult(name, document.locate, customer, report, {...origin, certificates});
+}
+
+function toResult(name: string | null, locate: Locate, customer: CustomerSnapshot | null, report: Report, origin: CustomerOrigin): CustomerResult {
+  const {file, problems, warnings} = report;
+  return {file, name, locate, customer: problems.length === 0 ? customer : null, problems, warnings, origin};
+}
+
+async function readCertificates(input: CustomerInput, file: string, source: FileSource): Promise<readonly CertificateOrigin[]> {
+  const resolve = (relative: string): string => path.resolve(path.dirname(file), relative);
+  const certificates: CertificateOrigin[] = [];
+  for (const {cert, key} of input.certificates) certificates.push(await readCertificate(resolve(cert), resolve(key), source));
+  return certificates;
+}
+
+/** Checking that a key fits its certificate is the dearest part of a customer: a pair that is the same as before keeps its result. */
+async function readCertificate(certFile: string, keyFile: string, source: FileSource, before?: CertificateOrigin): Promise<CertificateOrigin> {
+  const cert = {file: certFile, read: await source.readText(certFile, CERTIFICATE_FILE_BYTES_MAX, before?.cert.read)};
+  const key = {file: keyFile, read: await source.readText(keyFile, CERTIFICATE_FILE_BYTES_MAX, before?.key.read)};
+  if (before !== undefined && cert.read === before.cert.read && key.read === before.key.read) return before;
+  const isSame = before !== undefined && isSameContent(before.cert.read, cert.read) && isSameContent(before.key.read, key.read);
+  return {cert, key, result: isSame ? before.result : compilePair(cert.read, key.read)};
+}
+
+function compilePair(cert: ReadResult, key: ReadResult): CertificateResult {
+  if (!cert.ok) return unreadable('cert', cert.reason);
+  return key.ok ? compileCertificate(cert.text, key.text) : unreadable('key', key.reason);
+}
+
+function unreadable(part: 'cert' | 'key', reason: string): CertificateResult {
+  return {ok: false, part, complaint: {found: reason, allowed: 'a readable PEM file of at most 256 KiB', remedy: 'correct the path (it is relative to this file) or the permissions'}};
+}
