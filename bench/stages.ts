@@ -189,7 +189,7 @@ function logStage(): Stage {
     connectionFragment: connectionFragment('TLSv1.3', 'TLS_AES_128_GCM_SHA256'), endpointFragment: endpointFragment('10.0.0.1:3000'),
     requestId: '0123456789abcdef', host: HOST,
     method: 'GET', target, protocol: 'HTTP/1.1', status: 200, fault: null, bytesReceived: 512, bytesSent: 700, queueMs: 0.01, connectMs: 0,
-    firstByteMs: 1.234, totalMs: 1.345, userAgent, referer,
+    firstByteMs: 1.234, totalMs: 1.345, userAgent, referer, accessFragment: '',
   };
   return {
     name: 'format an access log line', operations: 100_000,

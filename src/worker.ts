@@ -86,4 +86,6 @@ const ticking = setInterval(() => {
 const beating = setInterval(() => {
   tell({type: 'heartbeat', loopDelayMaxMs: delay.max / 1e6, loopDelayMeanMs: Number.isNaN(delay.mean) ? 0 : delay.mean / 1e6});
   delay.reset();
+  const matches = state.proxy?.takeRuleMatches() ?? [];
+  if (matches.length > 0) tell({type: 'ruleMatches', matches});
 }, HEARTBEAT_MS);

@@ -8,6 +8,7 @@ import {findOwnAddresses, type OwnAddressUse} from '#src/config/own-addresses.ts
 import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
 import type {Report} from '#src/config/report.ts';
 import {computeRevision} from '#src/config/revision.ts';
+import {compileRules} from '#src/config/rule-schema.ts';
 import type {CertificateSnapshot, CustomerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
 
 /** All that a customer depends on of the node file. */
@@ -33,6 +34,7 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
     pools: Object.entries(input.pools).map(([name, pool]) => compilePool(name, pool, probeHosts.get(name) ?? 'localhost')),
     sites: input.sites.map((site) => compileSite(site, context.defaults)),
     limits: compileLimits(input.limits),
+    rules: compileRules(input.rules),
   };
   warnOfUnusedPools(input, report);
   if (context.certificates.every((result) => result.ok)) checkReachability(content, context.node, report);

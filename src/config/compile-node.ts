@@ -4,6 +4,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import {compileLimits, type RouteDefaults} from '#src/config/compile-shared.ts';
 import {findRedirectTarget, type ListenerFacts} from '#src/config/node-checks.ts';
 import {type NodeInput, nodeSchema} from '#src/config/node-schema.ts';
+import {compileRules} from '#src/config/rule-schema.ts';
 import type {NodeSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
 
 export interface CompiledNode {
@@ -28,6 +29,7 @@ export function compileNode(input: NodeInput, file: string, cores: number): Comp
     trustedProxies: input.trusted_proxies,
     timeouts: compileTimeouts(input),
     limits: compileLimits(input.limits),
+    rules: compileRules(input.rules),
     caps: {connectionsMax: input.caps.connections, connectionsPerClientMax: input.caps.connections_per_client},
     log: {access: resolveAccessLog(input.log.access, file), level: input.log.level},
   };

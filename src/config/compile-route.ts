@@ -1,6 +1,7 @@
 /** A site's routes: what the site says for all of them is merged into each one. */
 import type {RouteInput, SiteInput} from '#src/config/customer-schema.ts';
 import {overrideTimeouts, type RouteDefaults} from '#src/config/compile-shared.ts';
+import {compileRules} from '#src/config/rule-schema.ts';
 import type {FieldChangesSnapshot, RouteActionSnapshot, RouteSnapshot, SiteSnapshot} from '#src/config/snapshot.ts';
 
 type Changes = SiteInput['headers']['request'];
@@ -23,6 +24,7 @@ function compileRoute(route: RouteInput, site: SiteInput, defaults: RouteDefault
     replacePrefix: route.replace_prefix ?? (route.strip_prefix === true ? '/' : null),
     allow: route.allow,
     deny: route.deny,
+    rules: compileRules([...site.rules, ...route.rules]),
     maxBodyBytes: route.max_body ?? defaults.maxBodyBytes,
     requestBufferBytes: route.request_buffer ?? defaults.requestBufferBytes,
     timeouts: overrideTimeouts(defaults.timeouts, route.timeouts),

@@ -7,6 +7,7 @@ import {checkHash, checkHealth, checkPool} from '#src/config/pool-checks.ts';
 import {checkChanges, checkRedirect, checkRespond, checkRoute, checkSite} from '#src/config/route-checks.ts';
 import {host, mediaType, probeHost, probePath, redirectTarget, routePath, statusRanges} from '#src/config/route-scalars.ts';
 import {choice, duration, fieldName, fieldValue, filePath, flag, integer, method, name, presence, scalar, readText, section, size} from '#src/config/scalars.ts';
+import {rulesSection} from '#src/config/rule-schema.ts';
 import {limitsSection, routeTimeoutsSection} from '#src/config/shared-sections.ts';
 
 const server = section({
@@ -90,6 +91,7 @@ const redirectSection = checked(section({
 const inheritedKeys = {
   headers: headersSection.describe("Changes to header fields. A route's are added to its site's and win over them."),
   timeouts: routeTimeoutsSection.describe('Timeouts of their own.'),
+  rules: rulesSection.describe("Requests that get 403 for what they look like. A route's come after its site's."),
   max_body: size().optional().describe('Largest request body (413 above). Default: the outer level.'),
   request_buffer: size(1024 ** 2).optional().describe('Request bodies up to this size are collected before a server is asked. Default: the outer level.'),
 } as const;
@@ -133,6 +135,7 @@ export const customerSchema = checked(section({
   pools: z.record(name, pool).prefault({}).describe('Groups of servers that serve the same, by name.'),
   sites: z.array(site).min(1).max(10_000).describe('Hosts and what they answer.'),
   limits: limitsSection.describe('Request rates of this customer, answered with 429 when exceeded.'),
+  rules: rulesSection.describe("Requests that get 403 for what they look like. The node's rules come first."),
 }), checkCustomer);
 
 export type CustomerInput = z.output<typeof customerSchema>;

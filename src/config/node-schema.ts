@@ -5,6 +5,7 @@ import {adminAddress, listenAddress, trustedNetwork} from '#src/config/address-s
 import {checked, checkNames} from '#src/config/checks.ts';
 import {checkNode} from '#src/config/node-checks.ts';
 import {choice, duration, filePath, integer, name, scalar, section, size} from '#src/config/scalars.ts';
+import {rulesSection} from '#src/config/rule-schema.ts';
 import {limitsSection} from '#src/config/shared-sections.ts';
 
 const redirectToHttps = scalar<boolean | number>({
@@ -70,6 +71,7 @@ export const nodeSchema = checked(section({
   max_body: size().prefault('10MiB').describe('Largest request body (413 above). Sites and routes may set their own.'),
   request_buffer: size(1024 ** 2).prefault('64KiB').describe('Request bodies up to this size are collected before a server is asked, so that a slow client never occupies one. Sites and routes may set their own.'),
   limits: limitsSection.describe('Request rates that hold for every customer, answered with 429 when exceeded.'),
+  rules: rulesSection.describe('Requests of any customer that get 403 for what they look like: a fresh hole is closed for everyone within one reload.'),
   caps: capsSection.describe('Bounds on connections; what is beyond them is closed at once.'),
   log: logSection.describe('Logs.'),
   customers: filePath.prefault('customers/*.yaml').describe('Pattern of the customer files, relative to this file. At least one must exist.'),

@@ -45,6 +45,19 @@ export interface LimitSnapshot {
   readonly burst: number;
 }
 
+/** Requests that are refused, or only counted, for what they look like. All conditions that are given must hold. */
+export interface RuleSnapshot {
+  readonly name: string;
+  readonly action: 'deny' | 'observe';
+  /** Empty: every method. */
+  readonly methods: readonly string[];
+  /** Patterns in the syntax of RE2; null: no condition. */
+  readonly path: string | null;
+  readonly query: string | null;
+  /** Names in lower case. */
+  readonly headers: readonly (readonly [name: string, pattern: string])[];
+}
+
 export interface CapsSnapshot {
   /** Open client connections of the whole node. */
   readonly connectionsMax: number;
@@ -61,6 +74,7 @@ export interface NodeSnapshot {
   readonly trustedProxies: readonly string[];
   readonly timeouts: TimeoutsSnapshot;
   readonly limits: readonly LimitSnapshot[];
+  readonly rules: readonly RuleSnapshot[];
   readonly caps: CapsSnapshot;
   readonly log: LogSnapshot;
 }
@@ -149,6 +163,8 @@ export interface RouteSnapshot {
   /** CIDRs. A client in `deny` is refused; with a non-empty `allow`, a client outside it is refused. */
   readonly allow: readonly string[];
   readonly deny: readonly string[];
+  /** Those of its site, then its own. */
+  readonly rules: readonly RuleSnapshot[];
   readonly maxBodyBytes: number;
   readonly requestBufferBytes: number;
   readonly timeouts: RouteTimeoutsSnapshot;
@@ -180,6 +196,7 @@ export interface CustomerSnapshot {
   readonly pools: readonly PoolSnapshot[];
   readonly sites: readonly SiteSnapshot[];
   readonly limits: readonly LimitSnapshot[];
+  readonly rules: readonly RuleSnapshot[];
 }
 
 export interface Snapshot {

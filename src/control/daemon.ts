@@ -10,6 +10,7 @@ import {PortBook} from '#src/control/port-book.ts';
 import {Prober} from '#src/control/prober.ts';
 import {Reloader, type FirstLoad} from '#src/control/reloader.ts';
 import {readDescriptorLimit} from '#src/control/descriptor-limit.ts';
+import {RuleTotals} from '#src/control/rule-totals.ts';
 import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared-memory.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {Supervisor, type ConfigureOutcome} from '#src/control/supervisor.ts';
@@ -59,6 +60,7 @@ export class Daemon {
   readonly #supervisor: Supervisor;
   readonly #prober: Prober;
   readonly #reloader: Reloader;
+  readonly #ruleTotals = new RuleTotals();
   readonly #timers: NodeJS.Timeout[] = [];
   #inForce: Configuration;
   #admin: AdminServer | null = null;
@@ -84,7 +86,7 @@ export class Daemon {
     this.#prober = new Prober({threads, log, random: Math.random});
     this.#reloader = new Reloader({...options, apply: next => this.#apply(next)}, first);
     this.#supervisor = new Supervisor({
-      workerUrl, threads, log, memory: this.#memory, clock: () => performance.now(),
+      workerUrl, threads, log, memory: this.#memory, clock: () => performance.now(), onRuleMatches: matches => this.#ruleTotals.add(matches),
       forgetThread: thread => {
         this.#slots.forgetThread(thread);
         forgetConnectionsOfThread(this.#memory, threads, thread);
@@ -144,6 +146,7 @@ export class Daemon {
       customers: () => this.#inForce.assignments.values(),
       reload: () => this.#reloader.report,
       threadReports: () => this.#supervisor.reportThreads(),
+      ruleMatches: () => this.#ruleTotals.list(this.#inForce.snapshot),
       isReady: () => this.#supervisor.describeUnreadiness() === null,
     });
     const sources = {

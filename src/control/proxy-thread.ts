@@ -1,7 +1,7 @@
 /** One proxy thread as the control thread sees it: a worker with a conversation. */
 import {Worker} from 'node:worker_threads';
 import {withDeadline} from '#src/control/deadline.ts';
-import type {ControlMessage, ThreadMessage, ThreadStart} from '#src/shared/messages.ts';
+import type {ControlMessage, RuleMatches, ThreadMessage, ThreadStart} from '#src/shared/messages.ts';
 
 export type ConfigureMessage = Extract<ControlMessage, {type: 'configure'}>;
 export type ThreadLogMessage = Extract<ThreadMessage, {type: 'log'}>;
@@ -20,6 +20,7 @@ export interface LoopDelay {
 
 export interface ThreadObserver {
   onLog(thread: ProxyThread, message: ThreadLogMessage): void;
+  onRuleMatches(matches: readonly RuleMatches[]): void;
   /** Once, after the thread is gone. `error` is null where it ended by itself or was terminated. */
   onExit(thread: ProxyThread, exitCode: number, error: Error | null): void;
 }
@@ -99,6 +100,8 @@ export class ProxyThread {
         return this.#setDrained();
       case 'log':
         return this.#observer.onLog(this, message);
+      case 'ruleMatches':
+        return this.#observer.onRuleMatches(message.matches);
       case 'heartbeat':
         this.loopDelay = {maxMs: message.loopDelayMaxMs, meanMs: message.loopDelayMeanMs};
     }

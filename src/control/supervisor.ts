@@ -6,7 +6,7 @@ import {ProxyThread, type ConfigureAnswer, type ConfigureMessage, type ThreadLog
 import {RestartBackoff} from '#src/control/restart-backoff.ts';
 import {SerialQueue} from '#src/control/serial-queue.ts';
 import type {DaemonLog} from '#src/observe/daemon-log.ts';
-import type {ControlMessage, SharedMemory} from '#src/shared/messages.ts';
+import type {ControlMessage, RuleMatches, SharedMemory} from '#src/shared/messages.ts';
 
 export interface SupervisorTimings {
   /** A thread that gives no answer to a configuration within this time is replaced. */
@@ -29,6 +29,8 @@ export interface SupervisorOptions {
   readonly clock: () => number;
   /** Takes back what a dead thread had counted in shared memory; called before its replacement starts. */
   readonly forgetThread: (thread: number) => void;
+  /** What rules have matched on some thread. */
+  readonly onRuleMatches: (matches: readonly RuleMatches[]) => void;
   readonly timings?: Partial<SupervisorTimings>;
 }
 
@@ -118,6 +120,10 @@ export class Supervisor implements ThreadObserver {
 
   onLog(thread: ProxyThread, message: ThreadLogMessage): void {
     this.#options.log[message.level]({thread: thread.index, ...message.detail}, message.message);
+  }
+
+  onRuleMatches(matches: readonly RuleMatches[]): void {
+    this.#options.onRuleMatches(matches);
   }
 
   onExit(thread: ProxyThread, exitCode: number, error: Error | null): void {

@@ -50,6 +50,7 @@ export const FAULTS = {
   route_unknown: fault(404, 'client', 'There is nothing here.', REUSABLE),
   method_not_allowed: fault(405, 'client', 'This method is not allowed here.', REUSABLE),
   access_denied: fault(403, 'client', 'Access is denied.', REUSABLE),
+  rule_denied: fault(403, 'client', 'Access is denied.', REUSABLE),
   rate_limited: fault(429, 'client', 'Too many requests.', REUSABLE),
   body_too_large: fault(413, 'client', 'The body is too large.'),
   // Time and presence of the client.

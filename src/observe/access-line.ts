@@ -34,6 +34,8 @@ export interface AccessRecord {
   readonly totalMs: number;
   readonly userAgent: string;
   readonly referer: string;
+  /** What access control says, see `accessFragment`; mostly empty. */
+  readonly accessFragment: string;
 }
 
 /** The beginning of a line. @param time RFC 3339 */
@@ -95,11 +97,16 @@ function formatMs(ms: number): string {
   return SHORT_DURATIONS[microseconds] ?? (microseconds / 1000).toFixed(3);
 }
 
+/** The rule that matched, where one did. */
+export function accessFragment(rule: string): string {
+  return rule === '' ? '' : `,"rule":"${rule}"`;
+}
+
 export function formatAccessLine(record: AccessRecord): string {
   const {fault} = record;
   return `${record.timeFragment}${record.customerFragment}${record.clientFragment}${record.connectionFragment}${record.endpointFragment}`
     + `,"request_id":"${record.requestId}","host":"${record.host}","method":"${record.method}","protocol":"${record.protocol}","path":${quote(redactSecrets(record.target))}`
     + `,"status":${record.status}${fault === null ? ',"fault":null,"bytes_in":' : `,"fault":"${fault}","bytes_in":`}${record.bytesReceived},"bytes_out":${record.bytesSent}`
-    + `,"queue_ms":${formatMs(record.queueMs)},"connect_ms":${formatMs(record.connectMs)},"first_byte_ms":${formatMs(record.firstByteMs)},"duration_ms":${formatMs(record.totalMs)}`
+    + `,"queue_ms":${formatMs(record.queueMs)},"connect_ms":${formatMs(record.connectMs)},"first_byte_ms":${formatMs(record.firstByteMs)},"duration_ms":${formatMs(record.totalMs)}${record.accessFragment}`
     + `,"user_agent":${quote(record.userAgent)},"referer":${quote(redactSecrets(record.referer))}}\n`;
 }

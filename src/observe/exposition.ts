@@ -11,7 +11,7 @@ import {
   CUSTOMER, CUSTOMER_ROW_LENGTH, DURATION_BOUNDS_S, DURATION_COLUMN, faultColumn, NODE, NODE_ROW_LENGTH, POOL_ROW_LENGTH, sumRows, type NodeColumn,
 } from '#src/shared/counters.ts';
 import {EndpointSlot, type HealthState} from '#src/shared/endpoint-slot.ts';
-import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
+import {endpointKey, type CustomerAssignment, type RuleMatches} from '#src/shared/messages.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 
 export const RELOAD_OUTCOMES = ['success', 'partial', 'failure'] as const;
@@ -45,6 +45,8 @@ export interface ExpositionSources {
   readonly customers: () => Iterable<CustomerAssignment>;
   readonly reload: () => ReloadReport;
   readonly threadReports: () => readonly ThreadReport[];
+  /** Every rule of the configuration in force. */
+  readonly ruleMatches: () => readonly RuleMatches[];
   readonly isReady: () => boolean;
 }
 
@@ -87,7 +89,7 @@ export async function renderExposition(registry: Registry): Promise<string> {
   return `${parts.join('\n\n')}\n`;
 }
 
-function createNodeMetrics({nodeCounters, threads}: ExpositionSources): Metric[] {
+function createNodeMetrics({nodeCounters, threads, ruleMatches}: ExpositionSources): Metric[] {
   const readRow = (): Float64Array => sumRows(nodeCounters, NODE_ROW_LENGTH, threads);
   const readDifference = (opened: NodeColumn, closed: NodeColumn) => () => {
     const row = readRow();
@@ -102,6 +104,8 @@ function createNodeMetrics({nodeCounters, threads}: ExpositionSources): Metric[]
       const row = readRow();
       return FAULT_CODES.map(code => ({labels: {code}, value: row[faultColumn(code)] ?? 0}));
     }),
+    new ReadCounter('torwart_rule_matches_total', 'Requests that a rule has matched; the customer is empty for rules of the node.',
+      () => ruleMatches().map(({customer, rule, action, count}) => ({labels: {customer, rule, action}, value: count}))),
   ];
 }
 

@@ -89,6 +89,14 @@ function stripSlash(path: string): string {
   return path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
+/**
+ * Servlet containers drop `;parameters` from a path before they look at it, so `/admin;x/` is `/admin/` to them: it must meet the same
+ * route, access list and rules. The path is sent with its parameters; the codec has refused those that would change its segments.
+ */
+export function stripPathParameters(path: string): string {
+  return path.replace(/;[^/]*/g, '');
+}
+
 /** The path with its matched prefix replaced (`replacement` `/` strips it). Query included. */
 export function replacePrefix(target: string, prefix: string, replacement: string): string {
   const rest = target.slice(stripSlash(prefix).length);

@@ -9,6 +9,8 @@ import type {RequestHead} from '#src/http1/request-head.ts';
 import {parseAuthority, toOriginForm} from '#src/http1/request-target.ts';
 import {isAllowed} from '#src/policy/access.ts';
 import {findForwardedClient, findForwardedRequestId, findForwardedScheme, identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
+import {stripPathParameters} from '#src/policy/path-table.ts';
+import {createRuleSubject, matchesRule, type RuleSet} from '#src/policy/rules.ts';
 import {takeLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
@@ -27,7 +29,10 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
     ?? checkExpectation(head)
     ?? findSite(gateway, downstream, facts)
     ?? checkLimits(gateway, facts.site?.customer.limits ?? [], client, facts)
-    ?? (findHttpsLocation(downstream, facts) ? null : findRoute(client, head, facts));
+    ?? checkRules(gateway, gateway.rules, head, facts)
+    ?? checkRules(gateway, facts.site?.customer.rules ?? null, head, facts)
+    ?? (findHttpsLocation(downstream, facts) ? null : findRoute(client, head, facts))
+    ?? checkRules(gateway, facts.route?.rules ?? null, head, facts);
 }
 
 function takeFacts(head: RequestHead, facts: RequestFacts): void {
@@ -96,20 +101,26 @@ function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts)
   return tls.customer === site.customer.name ? null : 'host_foreign';
 }
 
+/** Every rule that matches is counted, up to the first that denies. */
+function checkRules(gateway: Gateway, set: RuleSet | null, head: RequestHead, facts: RequestFacts): FaultCode | null {
+  if (set === null) return null;
+  const subject = createRuleSubject(head.method, facts.normalTarget, head.fields);
+  for (const rule of set.rules) {
+    if (!matchesRule(rule, subject)) continue;
+    gateway.ruleTally.count(set.customer, rule);
+    const isDenied = rule.action === 'deny';
+    if (isDenied || facts.rule === '') facts.rule = rule.name;
+    if (isDenied) return 'rule_denied';
+  }
+  return null;
+}
+
 /** Known hosts only: an address that is not ours is never put into a redirect. */
 function findHttpsLocation(downstream: Downstream, facts: RequestFacts): boolean {
   const port = downstream.listener.redirectToHttpsPort;
   if (port === 0 || facts.client?.scheme === 'https') return false;
   facts.httpsLocation = `https://${facts.host}${port === 443 ? '' : `:${port}`}${facts.normalTarget}`;
   return true;
-}
-
-/**
- * Servlet containers drop `;parameters` from a path before they look at it, so `/admin;x/` is `/admin/` to them: it must meet the same
- * route and its access list. The path is sent with its parameters; the codec has refused those that would change its segments.
- */
-function stripPathParameters(path: string): string {
-  return path.replace(/;[^/]*/g, '');
 }
 
 function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFacts): FaultCode | null {

@@ -9,9 +9,11 @@ import {timeFragment} from '#src/observe/access-line.ts';
 import type {AccessLog} from '#src/observe/access-log.ts';
 import {compileNetworks} from '#src/policy/access.ts';
 import {compileLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
+import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields} from '#src/policy/response-hardening.ts';
 import type {RateBuckets} from '#src/shared/rate-buckets.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
+import {RuleTally} from '#src/proxy/rule-tally.ts';
 import type {Tables} from '#src/proxy/tables.ts';
 
 export interface GatewayParts {
@@ -42,6 +44,9 @@ export class Gateway {
   accessLog: AccessLog | null = null;
   trustedProxies: CidrSet;
   limits: readonly CompiledLimit[];
+  /** Rules that hold for every customer. */
+  rules: RuleSet | null;
+  readonly ruleTally = new RuleTally();
   readonly #counters: Float64Array;
   readonly #requestIdPrefix: string;
   #time = '';
@@ -60,11 +65,13 @@ export class Gateway {
     this.#requestIdPrefix = parts.requestIdPrefix;
     this.trustedProxies = compileNetworks(node.trustedProxies);
     this.limits = compileLimits('', node.limits, parts.hash);
+    this.rules = compileRuleSet('', node.rules);
   }
 
   configure(node: NodeSnapshot): void {
     this.trustedProxies = compileNetworks(node.trustedProxies);
     this.limits = compileLimits('', node.limits, this.hash);
+    this.rules = compileRuleSet('', node.rules);
   }
 
   /** The beginning of a log line of this moment. */

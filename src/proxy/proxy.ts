@@ -12,7 +12,7 @@ import {AccessLog} from '#src/observe/access-log.ts';
 import {ConnectionTable} from '#src/shared/connection-table.ts';
 import {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
-import type {CustomerAssignment, ThreadStart} from '#src/shared/messages.ts';
+import type {CustomerAssignment, RuleMatches, ThreadStart} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {Upstream} from '#src/upstream/upstream.ts';
 import {ExchangePool} from '#src/proxy/exchange-pool.ts';
@@ -144,6 +144,11 @@ export class Proxy {
     this.#clock.refresh();
     this.#wheel.advance(this.#clock.nowMs);
     this.#gateway.accessLog?.flush();
+  }
+
+  /** What rules have matched since the last call. */
+  takeRuleMatches(): readonly RuleMatches[] {
+    return this.#gateway.ruleTally.take();
   }
 
   /** Stops accepting, ends idle connections, and lets the others finish. */

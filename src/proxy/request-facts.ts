@@ -26,6 +26,8 @@ export class RequestFacts {
   allowedMethods: readonly string[] = [];
   /** The https address of this request, where it came in cleartext and must not be served there. */
   httpsLocation = '';
+  /** The rule that denied the request, else the first that matched it. */
+  rule = '';
 
   reset(requestId: string, startedMs: number): void {
     this.requestId = requestId;
@@ -44,5 +46,6 @@ export class RequestFacts {
     this.retryAfterMs = 0;
     this.allowedMethods = [];
     this.httpsLocation = '';
+    this.rule = '';
   }
 }

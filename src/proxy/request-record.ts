@@ -1,7 +1,7 @@
 /** What became of one request: filled on the way, counted and logged at the end. */
 import type {FaultCode} from '#src/core/faults.ts';
 import type {Downstream} from '#src/edge/request-handler.ts';
-import {clientFragment, connectionFragment, customerFragment, endpointFragment, formatAccessLine, type AccessRecord} from '#src/observe/access-line.ts';
+import {accessFragment, clientFragment, connectionFragment, customerFragment, endpointFragment, formatAccessLine, type AccessRecord} from '#src/observe/access-line.ts';
 import {CUSTOMER, durationColumn} from '#src/shared/counters.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
@@ -88,6 +88,7 @@ export class RequestRecord implements AccessRecord {
   get target(): string { return this.#facts.target; }
   get userAgent(): string { return this.#facts.userAgent; }
   get referer(): string { return this.#facts.referer; }
+  get accessFragment(): string { return accessFragment(this.#facts.rule); }
   get queueMs(): number { return this.dispatchedMs === 0 ? 0 : this.dispatchedMs - this.#facts.startedMs; }
   get connectMs(): number { return this.connectedMs === 0 ? 0 : this.connectedMs - this.dispatchedMs; }
   get firstByteMs(): number { return this.respondedMs === 0 ? 0 : this.respondedMs - this.#facts.startedMs; }

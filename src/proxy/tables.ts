@@ -11,6 +11,7 @@ import {HostTable} from '#src/policy/host-table.ts';
 import {PathTable} from '#src/policy/path-table.ts';
 import {planRequestFields, type FieldPlan} from '#src/policy/request-hardening.ts';
 import {compileLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
+import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import {CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
@@ -22,6 +23,7 @@ import {UpstreamPool} from '#src/upstream/pool.ts';
 export interface Customer {
   readonly name: string;
   readonly limits: readonly CompiledLimit[];
+  readonly rules: RuleSet | null;
   /** This thread's rows, see `shared/counters.ts`. */
   readonly counters: Float64Array;
   /** Counts what no pool answered. */
@@ -42,6 +44,7 @@ export interface Route {
   /** Null where the route answers by itself. */
   readonly pool: UpstreamPool | null;
   readonly access: AccessRule | null;
+  readonly rules: RuleSet | null;
   readonly requestPlan: FieldPlan;
   readonly responsePlan: ResponsePlan;
   /** Of the log line: customer and pool. */
@@ -103,6 +106,7 @@ export class Tables {
     const customer: Customer = {
       name: snapshot.name,
       limits: compileLimits(snapshot.name, snapshot.limits, this.#hash),
+      rules: compileRuleSet(snapshot.name, snapshot.rules),
       counters: this.#row(assignment.counters, CUSTOMER_ROW_LENGTH),
       unpooledCounters: this.#row(assignment.poolCounters[''], POOL_ROW_LENGTH),
       logFragment: customerFragment(snapshot.name, ''),
@@ -139,6 +143,7 @@ function compileRoute(route: RouteSnapshot, pools: ReadonlyMap<string, UpstreamP
     snapshot: route,
     pool: route.action.type === 'pool' ? requirePool(pools, route.action.pool) : null,
     access: compileAccess(route.allow, route.deny),
+    rules: compileRuleSet(customer, route.rules),
     requestPlan: planRequestFields(route.requestFields),
     responsePlan: planResponseFields(route.responseFields),
     logFragment: customerFragment(customer, route.action.type === 'pool' ? route.action.pool : ''),

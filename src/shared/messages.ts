@@ -1,5 +1,5 @@
 /** Everything that control and proxy threads say to each other. Plain data: a structured clone carries it. */
-import type {CustomerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
+import type {CustomerSnapshot, NodeSnapshot, RuleSnapshot} from '#src/config/snapshot.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 
 /** A customer's configuration with its places in shared memory. */
@@ -52,12 +52,23 @@ export type ControlMessage =
   /** Stop accepting, finish requests, then exit; after `drainMs` cut what is left. */
   | {readonly type: 'drain'; readonly drainMs: number};
 
+/** How often a rule has matched. */
+export interface RuleMatches {
+  /** Empty for a rule of the node. */
+  readonly customer: string;
+  readonly rule: string;
+  readonly action: RuleSnapshot['action'];
+  readonly count: number;
+}
+
 export type ThreadMessage =
   /** The configuration is in force and every listener is bound. `listening` gives the bound ports by listener name. */
   | {readonly type: 'configured'; readonly revision: string; readonly listening: Readonly<Record<string, number>>}
   /** The configuration could not be put in force (for example a port that is taken); what was before still runs. */
   | {readonly type: 'configureFailed'; readonly revision: string; readonly error: string}
   | {readonly type: 'drained'}
+  /** What rules have matched since the last report; sent once a second where there is anything. */
+  | {readonly type: 'ruleMatches'; readonly matches: readonly RuleMatches[]}
   /** A line for the daemon log. */
   | {readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly detail: Readonly<Record<string, string | number | boolean>>}
   /** Event-loop delay since the last report, in milliseconds; sent once a second. Silence means that the thread hangs. */

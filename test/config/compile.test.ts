@@ -44,6 +44,7 @@ test('a node needs listeners only', async () => {
       tlsHandshakeMs: 10_000, upstreamKeepAliveMs: 60_000, drainMs: 30_000,
     },
     limits: [],
+    rules: [],
     caps: {connectionsMax: 20_000, connectionsPerClientMax: 512},
     log: {access: 'stdout', level: 'info'},
   });

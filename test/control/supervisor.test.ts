@@ -36,7 +36,7 @@ function createStage(context: TestContext, {timings, clock = () => performance.n
   const slots = new SlotBook(THREADS);
   const supervisor = new Supervisor({
     workerUrl: new URL('fixtures/fake-worker.ts', import.meta.url),
-    threads: THREADS, memory, log, clock,
+    threads: THREADS, memory, log, clock, onRuleMatches: () => undefined,
     forgetThread: thread => {
       slots.forgetThread(thread);
       forgetConnectionsOfThread(memory, THREADS, thread);

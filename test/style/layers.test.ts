@@ -28,7 +28,7 @@ const FORM_EXCEPTIONS: Exceptions = {
 /** They decide and do nothing else: no I/O, clock, chance or process. All of these come in as arguments. */
 const PURE_FOLDERS = ['core', 'http1', 'http2', 'config', 'policy', 'balance'];
 const PURE_NODE_MODULES = new Set(['node:buffer', 'node:crypto', 'node:path', 'node:url', 'node:util']);
-const PURE_PACKAGES = new Set(['yaml', 'zod']);
+const PURE_PACKAGES = new Set(['re2js', 'yaml', 'zod']);
 const IMPURE_WORDS = /\b(?:process\.|performance\.|console\.|Date\.now\b|new Date\(\)|Math\.random\b|set(?:Timeout|Interval|Immediate)\b|randomBytes\b|randomUUID\b|randomInt\b|fetch\()/;
 
 const INPUT_OUTPUT_EXCEPTIONS: Exceptions = {

@@ -16,7 +16,7 @@ export const ROUTE_TIMEOUTS: RouteTimeoutsSnapshot = {connectMs: 3_000, requestB
 
 export function node(overrides: Partial<NodeSnapshot> = {}): NodeSnapshot {
   return {
-    listeners: [HTTP], admin: {address: '127.0.0.1', port: 0}, threads: 1, trustedProxies: [], timeouts: TIMEOUTS, limits: [],
+    listeners: [HTTP], admin: {address: '127.0.0.1', port: 0}, threads: 1, trustedProxies: [], timeouts: TIMEOUTS, limits: [], rules: [],
     caps: {connectionsMax: 1000, connectionsPerClientMax: 500}, log: {access: 'off', level: 'info'}, ...overrides,
   };
 }
@@ -36,7 +36,7 @@ export function pool(name: string, servers: readonly (number | ServerSnapshot)[]
 /** A route to the pool `app`, unless the overrides say otherwise. */
 export function route(path: string, overrides: Partial<RouteSnapshot> = {}): RouteSnapshot {
   return {
-    path, match: 'prefix', methods: [], action: {type: 'pool', pool: 'app'}, replacePrefix: null, allow: [], deny: [], maxBodyBytes: 1024 * 1024,
+    path, match: 'prefix', methods: [], action: {type: 'pool', pool: 'app'}, replacePrefix: null, allow: [], deny: [], rules: [], maxBodyBytes: 1024 * 1024,
     requestBufferBytes: 64 * 1024, timeouts: ROUTE_TIMEOUTS, requestFields: {set: [], remove: []}, responseFields: {set: [], remove: []},
     encodedSlashAllowed: false, ...overrides,
   };
@@ -47,7 +47,7 @@ export function site(hosts: readonly string[], routes: readonly RouteSnapshot[])
 }
 
 export function customer(name: string, overrides: Partial<CustomerSnapshot>): CustomerSnapshot {
-  return {name, revision: '', networks: ['127.0.0.0/8'], sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], sites: [], limits: [], ...overrides};
+  return {name, revision: '', networks: ['127.0.0.0/8'], sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], sites: [], limits: [], rules: [], ...overrides};
 }
 
 /** The customer `acme` with the host `acme.test`, all of it to the given servers. */
