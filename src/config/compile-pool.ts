@@ -7,6 +7,7 @@ import type {HashKeySnapshot, HealthSnapshot, PoolSnapshot} from '#src/config/sn
 export function compilePool(name: string, input: PoolInput, probeHost: string): PoolSnapshot {
   return {
     name,
+    tls: null,
     servers: input.servers.map(({address, weight, backup, drain}) => ({...address, weight, backup, drain})),
     balance: input.balance,
     hashKey: compileHashKey(input),

@@ -129,8 +129,23 @@ export interface PassiveSnapshot {
   readonly forMs: number;
 }
 
+/** TLS to the servers of a pool. */
+export interface PoolTlsSnapshot {
+  /** PEM certificates that a server's must descend from; null: the roots that come with Node, which are Mozilla's. */
+  readonly caPem: string | null;
+  /** What is asked for, and what the certificate must be for; empty: no name is asked for, and it must be for the server's address. */
+  readonly serverName: string;
+  /** Shown to servers that ask for one; null where there is none. */
+  readonly certificate: CertificateSnapshot | null;
+  /** False: whoever answers is believed. */
+  readonly isVerified: boolean;
+  readonly versionMin: 'TLSv1.2' | 'TLSv1.3';
+}
+
 export interface PoolSnapshot {
   readonly name: string;
+  /** Null: cleartext. */
+  readonly tls: PoolTlsSnapshot | null;
   readonly servers: readonly ServerSnapshot[];
   readonly balance: BalanceAlgorithm;
   readonly hashKey: HashKeySnapshot;

@@ -1,8 +1,11 @@
 /** One probe of one endpoint: a connection of its own, nothing reused, everything bounded. */
+import {addAbortListener} from 'node:events';
 import net from 'node:net';
-import {buildConnector, Client} from 'undici';
-import type {HealthSnapshot} from '#src/config/snapshot.ts';
+import tls from 'node:tls';
+import {Client} from 'undici';
+import type {HealthSnapshot, PoolTlsSnapshot} from '#src/config/snapshot.ts';
 import {refuseDial, type DialScope, type DialTarget} from '#src/core/dial-guard.ts';
+import {createUpstreamContext, upstreamTlsOptions} from '#src/shared/upstream-tls.ts';
 
 /** Null where the endpoint is healthy, otherwise why it is not. */
 export type ProbeVerdict = string | null;
@@ -10,6 +13,8 @@ export type ProbeVerdict = string | null;
 export interface ProbeTarget extends DialTarget {
   /** The address to connect from; null leaves it to the system. */
   readonly sourceAddress: string | null;
+  /** Null: cleartext. */
+  readonly tls: PoolTlsSnapshot | null;
   readonly scope: DialScope;
   readonly health: HealthSnapshot;
 }
@@ -29,26 +34,30 @@ export async function probe(target: ProbeTarget, signal: AbortSignal): Promise<P
   }
 }
 
-function sourceOf({sourceAddress}: ProbeTarget): {readonly localAddress?: string} {
-  return sourceAddress === null ? {} : {localAddress: sourceAddress};
+/** A socket that is connected, and with TLS to the right server. `signal` ends it, connected or not. */
+async function openSocket({address: host, port, sourceAddress, tls: settings}: ProbeTarget, signal: AbortSignal): Promise<net.Socket> {
+  const {promise, resolve, reject} = Promise.withResolvers<net.Socket>();
+  const options = {host, port, ...(sourceAddress === null ? {} : {localAddress: sourceAddress})};
+  const socket = settings === null ? net.connect(options) : tls.connect({...options, ...upstreamTlsOptions(settings, host, createUpstreamContext(settings))});
+  const listening = addAbortListener(signal, () => socket.destroy(new Error('aborted')));
+  socket.once(settings === null ? 'connect' : 'secureConnect', () => resolve(socket));
+  socket.on('error', reject).once('close', () => listening[Symbol.dispose]());
+  return promise;
 }
 
+/** With TLS the handshake belongs to it: a server whose certificate has expired serves nobody. */
 async function probeTcp(target: ProbeTarget, signal: AbortSignal): Promise<ProbeVerdict> {
-  const {promise, resolve, reject} = Promise.withResolvers<ProbeVerdict>();
-  const socket = net.connect({host: target.address, port: target.port, signal, ...sourceOf(target)});
-  socket.once('connect', () => resolve(null)).once('error', reject);
-  try {
-    return await promise;
-  } finally {
-    socket.destroy();
-  }
+  // Not at once: the end of the handshake would stay here, and the server log a failure.
+  (await openSocket(target, signal)).destroySoon();
+  return null;
 }
 
 async function probeHttp(target: ProbeTarget, signal: AbortSignal): Promise<ProbeVerdict> {
   const {address, port, health} = target;
-  const client = new Client(`http://${net.isIPv6(address) ? `[${address}]` : address}:${port}`, {
-    connect: buildConnector({timeout: health.timeoutMs}),
-    ...sourceOf(target),
+  const socket = await openSocket(target, signal);
+  const client = new Client(`${target.tls === null ? 'http' : 'https'}://${net.isIPv6(address) ? `[${address}]` : address}:${port}`, {
+    // The client does not expect it within the call.
+    connect: (_options, done) => void setImmediate(done, null, socket),
     headersTimeout: health.timeoutMs,
     bodyTimeout: health.timeoutMs,
     maxHeaderSize: HEAD_BYTES_MAX,

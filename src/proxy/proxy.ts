@@ -14,7 +14,7 @@ import {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import type {CustomerAssignment, RuleMatches, ThreadStart} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
-import {Upstream} from '#src/upstream/upstream.ts';
+import {Upstream, type ThreadLog} from '#src/upstream/upstream.ts';
 import {ExchangePool} from '#src/proxy/exchange-pool.ts';
 import {Gateway} from '#src/proxy/gateway.ts';
 import {Tables} from '#src/proxy/tables.ts';
@@ -23,7 +23,7 @@ export interface ProxyEnvironment {
   readonly time: TimeSource;
   readonly random: () => number;
   readonly requestIdPrefix: string;
-  readonly log: (level: 'warn' | 'error', message: string, detail: Readonly<Record<string, string | number | boolean>>) => void;
+  readonly log: ThreadLog;
 }
 
 export interface ConfigurationChange {
@@ -55,7 +55,7 @@ export class Proxy {
     this.#environment = environment;
     this.#clock = clock;
     this.#wheel = wheel;
-    this.#upstream = new Upstream({clock, wheel, counters, reportBug}, node.timeouts.upstreamKeepAliveMs, ownListenersOf(node));
+    this.#upstream = new Upstream({clock, wheel, counters, reportBug, log: environment.log}, node.timeouts.upstreamKeepAliveMs, ownListenersOf(node));
     const tables = new Tables(hash, {thread, threads});
     const buckets = new RateBuckets(memory.rateBuckets);
     this.#gateway = new Gateway({clock, hash, buckets, upstream: this.#upstream, tables, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);

@@ -18,6 +18,7 @@ import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 import {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
+import {PoolTls} from '#src/upstream/pool-tls.ts';
 import {UpstreamPool} from '#src/upstream/pool.ts';
 
 export interface Customer {
@@ -122,13 +123,14 @@ export class Tables {
   }
 
   #buildEndpoints(pool: PoolSnapshot, networks: readonly Cidr[], assignment: CustomerAssignment, before: UpstreamPool | undefined): readonly UpstreamEndpoint[] {
+    const tls = findTls(pool, before);
     return pool.servers.map((server) => {
       const known = before?.endpoints.find((endpoint) => endpoint.address === server.address && endpoint.port === server.port);
-      if (known !== undefined && known.matches(assignment.snapshot, pool, server)) return known;
+      if (known !== undefined && known.matches({customer: assignment.snapshot, pool, server, tls})) return known;
       const slot = assignment.endpoints[endpointKey(pool.name, server.address, server.port)];
       if (slot === undefined) throw new Error(`no slot for ${server.address} in pool ${pool.name}`);
       const {thread, threads} = this.#numbers;
-      return new UpstreamEndpoint({customer: assignment.snapshot, pool, server, networks, slot: new EndpointSlot(slot, threads, thread)});
+      return new UpstreamEndpoint({customer: assignment.snapshot, pool, server, networks, slot: new EndpointSlot(slot, threads, thread), tls});
     });
   }
 
@@ -136,6 +138,13 @@ export class Tables {
     if (slot === undefined) throw new Error('an assignment without its counters');
     return openRow(slot, length, this.#numbers.thread);
   }
+}
+
+/** The same object as long as nothing of it changes: endpoints know by it that they can be kept. */
+function findTls({tls}: PoolSnapshot, before: UpstreamPool | undefined): PoolTls | null {
+  if (tls === null) return null;
+  const known = before?.endpoints.find((endpoint) => endpoint.tls?.isMadeOf(tls) === true)?.tls;
+  return known ?? new PoolTls(tls);
 }
 
 function compileRoute(route: RouteSnapshot, pools: ReadonlyMap<string, UpstreamPool>, customer: string): Route {

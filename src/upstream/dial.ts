@@ -1,15 +1,43 @@
 /** How a proxy thread connects to the servers of customers. */
-import {connect, type OnReadOpts, type Socket} from 'node:net';
-import {refuseDial, type DialScope, type DialTarget} from '#src/core/dial-guard.ts';
+import {connect, type NetConnectOpts, type OnReadOpts, type Socket} from 'node:net';
+import {connect as connectTls} from 'node:tls';
+import {refuseDial} from '#src/core/dial-guard.ts';
+import type {FaultCode} from '#src/core/faults.ts';
+import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
+import type {PoolTls} from '#src/upstream/pool-tls.ts';
+import type {Upstream} from '#src/upstream/upstream.ts';
 
-export interface UpstreamTarget extends DialTarget {
-  /** The address to connect from; null leaves it to the system. */
-  readonly sourceAddress: string | null;
+/** A socket that connects, or why there is none. With TLS, what is written leaves when it is known who has answered. */
+export function dial(upstream: Upstream, endpoint: UpstreamEndpoint, onread: OnReadOpts): Socket | FaultCode {
+  if (refuseDial(endpoint, {networks: endpoint.networks, ownListeners: upstream.ownListeners}) !== null) return 'endpoint_forbidden';
+  const {address: host, port, sourceAddress, tls} = endpoint;
+  const options = {host, port, noDelay: true, onread, ...(sourceAddress === null ? {} : {localAddress: sourceAddress})};
+  if (tls === null) return connect(options);
+  try {
+    return dialTls(upstream, endpoint, tls, options);
+  } catch (error) {
+    // OpenSSL does not take what the configuration has.
+    upstream.reportTlsFailure(endpoint, error);
+    return 'upstream_tls_failed';
+  }
 }
 
-/** Null where the target may not be dialled. */
-export function dial(target: UpstreamTarget, scope: DialScope, onread: OnReadOpts): Socket | null {
-  if (refuseDial(target, scope) !== null) return null;
-  const {address: host, port, sourceAddress} = target;
-  return connect({host, port, noDelay: true, onread, ...(sourceAddress === null ? {} : {localAddress: sourceAddress})});
+function dialTls({clock}: Upstream, {address, sessions}: UpstreamEndpoint, tls: PoolTls, options: NetConnectOpts): Socket {
+  const session = sessions.find(clock.nowMs);
+  const socket = connectTls({...options, ...tls.optionsFor(address), ...(session === undefined ? {} : {session})});
+  socket.setNoDelay(true);
+  // OpenSSL would send what is waiting as soon as it has the keys, before the certificate has been looked at.
+  socket.cork();
+  socket.once('secureConnect', () => {
+    sessions.onHandshake(socket.isSessionReused(), clock.nowMs);
+    socket.uncork();
+  });
+  socket.on('session', (fresh) => sessions.keep(fresh));
+  return socket;
+}
+
+/** Whether TLS is the reason why a connection of a pool with TLS ends. */
+export function isTlsFailure(error: NodeJS.ErrnoException, isConnected: boolean): boolean {
+  // In TLS 1.3 a server refuses a client's certificate when the client has long begun to send.
+  return isConnected ? error.code?.startsWith('ERR_SSL_') === true : error.syscall !== 'connect';
 }

@@ -7,6 +7,8 @@ import type {Cidr} from '#src/core/ip.ts';
 import {sourceAddressFor} from '#src/config/source-address.ts';
 import {endpointFragment} from '#src/observe/access-line.ts';
 import type {EndpointSlot} from '#src/shared/endpoint-slot.ts';
+import type {PoolTls} from '#src/upstream/pool-tls.ts';
+import {SessionStore} from '#src/upstream/session-store.ts';
 import type {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
 
 export interface EndpointParts {
@@ -16,6 +18,8 @@ export interface EndpointParts {
   /** The customer's networks: the only place where its requests may go. */
   readonly networks: readonly Cidr[];
   readonly slot: EndpointSlot;
+  /** Of the pool; null in cleartext. */
+  readonly tls: PoolTls | null;
 }
 
 export class UpstreamEndpoint {
@@ -28,7 +32,11 @@ export class UpstreamEndpoint {
   readonly networks: readonly Cidr[];
   /** The address to connect from; null leaves it to the system. */
   readonly sourceAddress: string | null;
+  readonly customer: string;
   readonly pool: PoolSnapshot;
+  /** Null: cleartext. */
+  readonly tls: PoolTls | null;
+  readonly sessions = new SessionStore();
   readonly #fingerprint: string;
   /** `10.20.1.11:3000`, `[fd00::1]:3000`: for the log. */
   readonly text: string;
@@ -48,15 +56,17 @@ export class UpstreamEndpoint {
     this.slot = parts.slot;
     this.networks = parts.networks;
     this.sourceAddress = sourceAddressFor(server.address, parts.customer.sourceAddress);
+    this.customer = parts.customer.name;
     this.pool = parts.pool;
+    this.tls = parts.tls;
     this.#fingerprint = fingerprint(parts.customer, parts.pool, server);
     this.text = server.address.includes(':') ? `[${server.address}]:${server.port}` : `${server.address}:${server.port}`;
     this.logFragment = endpointFragment(this.text);
   }
 
   /** Nothing that an endpoint is made of has changed, so that it can be kept with its connections. */
-  matches(customer: CustomerSnapshot, pool: PoolSnapshot, server: ServerSnapshot): boolean {
-    return this.#fingerprint === fingerprint(customer, pool, server);
+  matches({customer, pool, server, tls}: Omit<EndpointParts, 'networks' | 'slot'>): boolean {
+    return this.tls === tls && this.#fingerprint === fingerprint(customer, pool, server);
   }
 
   retire(): void {
@@ -65,7 +75,7 @@ export class UpstreamEndpoint {
   }
 }
 
-/** The pool's other servers are left out: adding one does not touch this one's connections. */
+/** The pool's other servers are left out: adding one does not touch this one's connections. Equal TLS is one object, and not text. */
 function fingerprint({networks, sourceAddress}: CustomerSnapshot, pool: PoolSnapshot, server: ServerSnapshot): string {
-  return JSON.stringify([{...pool, servers: []}, server, networks, sourceAddressFor(server.address, sourceAddress)]);
+  return JSON.stringify([{...pool, servers: [], tls: null}, server, networks, sourceAddressFor(server.address, sourceAddress)]);
 }

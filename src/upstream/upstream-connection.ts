@@ -11,7 +11,7 @@ import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import {BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
-import {dial} from '#src/upstream/dial.ts';
+import {dial, isTlsFailure} from '#src/upstream/dial.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
 
@@ -57,6 +57,7 @@ export class UpstreamConnection extends Deadlined implements BodySink {
   #interims = 0;
   #isRequestEnded = true;
   #isReusable = false;
+  #isTlsBroken = false;
   /** Part of a head. */
   #stash: Buffer | null = null;
 
@@ -77,11 +78,10 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     if (!endpoint.slot.tryOpenConnection(endpoint.pool.connectionsMax)) return 'endpoint_saturated';
     // The callback reaches the connection through this variable: the socket exists first.
     let connection: UpstreamConnection | null = null;
-    const scope = {networks: endpoint.networks, ownListeners: upstream.ownListeners};
-    const socket = dial(endpoint, scope, {buffer: upstream.readBuffer, callback: (length) => connection?.onRead(length) ?? false});
-    if (socket === null) {
+    const socket = dial(upstream, endpoint, {buffer: upstream.readBuffer, callback: (length) => connection?.onRead(length) ?? false});
+    if (typeof socket === 'string') {
       endpoint.slot.closeConnection();
-      return 'endpoint_forbidden';
+      return socket;
     }
     connection = new UpstreamConnection(upstream, endpoint, socket);
     connection.#attach();
@@ -94,12 +94,10 @@ export class UpstreamConnection extends Deadlined implements BodySink {
   }
 
   #attach(): void {
-    this.#socket.on('connect', () => this.#guard(() => this.#onConnect()));
+    this.#socket.on(this.endpoint.tls === null ? 'connect' : 'secureConnect', () => this.#guard(() => this.#onConnect()));
     this.#socket.on('drain', () => this.#guard(() => this.#onDrain()));
     this.#socket.on('end', () => this.#guard(() => this.#onEnd()));
-    this.#socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EMFILE' || error.code === 'ENFILE') this.#upstream.countFault('descriptors_exhausted');
-    });
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#onError(error));
     this.#socket.on('close', () => this.#guard(() => this.#onClose()));
   }
 
@@ -310,6 +308,14 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     this.#finish();
   }
 
+  /** The close event follows. */
+  #onError(error: NodeJS.ErrnoException): void {
+    if (error.code === 'EMFILE' || error.code === 'ENFILE') this.#upstream.countFault('descriptors_exhausted');
+    if (this.endpoint.tls === null || !isTlsFailure(error, this.isConnected)) return;
+    this.#isTlsBroken = true;
+    this.#upstream.reportTlsFailure(this.endpoint, error);
+  }
+
   #onClose(): void {
     const phase = this.#phase;
     if (phase === 'closed') return;
@@ -323,7 +329,7 @@ export class UpstreamConnection extends Deadlined implements BodySink {
       if (at >= 0) this.endpoint.idle.splice(at, 1);
     }
     const handler = this.#detach();
-    handler?.onUpstreamFault(phase === 'connecting' ? 'connect_failed' : phase === 'body' ? 'upstream_truncated' : 'upstream_closed');
+    handler?.onUpstreamFault(phase === 'body' ? 'upstream_truncated' : this.#isTlsBroken ? 'upstream_tls_failed' : phase === 'connecting' ? 'connect_failed' : 'upstream_closed');
   }
 
   onDeadline(): void {

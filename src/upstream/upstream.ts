@@ -6,6 +6,10 @@ import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
 import {NODE, faultColumn, type NodeColumn} from '#src/shared/counters.ts';
+import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
+
+/** Writes a line into the daemon log. */
+export type ThreadLog = (level: 'warn' | 'error', message: string, detail: Readonly<Record<string, string | number | boolean>>) => void;
 
 export interface UpstreamParts {
   readonly clock: Clock;
@@ -13,6 +17,7 @@ export interface UpstreamParts {
   /** This thread's row of the node counters. */
   readonly counters: Float64Array;
   readonly reportBug: (error: unknown) => void;
+  readonly log: ThreadLog;
 }
 
 export class Upstream {
@@ -30,12 +35,14 @@ export class Upstream {
   /** Where Torwart itself listens: never an upstream. */
   ownListeners: readonly DialTarget[];
   readonly #counters: Float64Array;
+  readonly #log: ThreadLog;
 
   constructor(parts: UpstreamParts, keepAliveMs: number, ownListeners: readonly DialTarget[]) {
     this.clock = parts.clock;
     this.wheel = parts.wheel;
     this.reportBug = parts.reportBug;
     this.#counters = parts.counters;
+    this.#log = parts.log;
     this.keepAliveMs = keepAliveMs;
     this.ownListeners = ownListeners;
   }
@@ -48,5 +55,13 @@ export class Upstream {
   countFault(fault: FaultCode): void {
     const at = faultColumn(fault);
     this.#counters[at] = (this.#counters[at] as number) + 1;
+  }
+
+  /** Tells the operator why TLS with a server fails; whose certificate it is about is nothing for the client. */
+  reportTlsFailure({customer, pool, text, sessions, tls}: UpstreamEndpoint, error: unknown): void {
+    sessions.drop();
+    if (tls?.takeReport(this.clock.nowMs) !== true) return;
+    const code = error instanceof Error && 'code' in error ? error.code : error;
+    this.#log('warn', 'TLS with a server failed', {customer, pool: pool.name, server: text, reason: String(code)});
   }
 }
