@@ -32,7 +32,7 @@ export async function listen<Context>(makeHandler: HandlerFactory<Context>): Pro
       setImmediate(write);
     }
     flush();
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       session.receive(chunk, performance.now());
       flush();
     });

@@ -115,7 +115,7 @@ function encode(lines: readonly string[]): Buffer {
 
 function encodeFrame(head: string, lines: readonly string[]): Buffer {
   const fields = Buffer.concat(lines.map(encodeField));
-  const [words = '', atoms = ''] = splitHead(head);
+  const [words, atoms] = splitHead(head);
   const payload = Buffer.concat([...encodeAtoms(atoms), fields]);
   const [type = '', ...rest] = words.trim().split(/ +/);
   if (type === 'RAW') return payload;
