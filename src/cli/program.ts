@@ -1,5 +1,6 @@
 /** The command line: argv in, exit code out. */
 import {Command, CommanderError, Option} from 'commander';
+import {addBanCommands} from '#src/cli/ban-commands.ts';
 import {VERSION} from '#src/cli/version.ts';
 
 const EXIT_USAGE = 2;
@@ -31,6 +32,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
       const {runFirewall} = await import('#src/cli/firewall.ts');
       resolve(await runFirewall(config, user, process.stdout, process.stderr));
     });
+  addBanCommands(program, configOption, resolve);
   program.command('demo').description('serve two demo customers on loopback, with certificates made for the purpose')
     .action(async () => {
       const {runDemo} = await import('#src/cli/demo.ts');

@@ -27,6 +27,9 @@ export function compileNode(input: NodeInput, file: string, cores: number): Comp
     admin: input.admin.address,
     threads: input.threads === 'auto' ? Math.max(1, Math.min(cores, LIMITS.threadsMax)) : input.threads,
     trustedProxies: input.trusted_proxies,
+    bans: input.bans,
+    stateFolder: resolveOptional(input.state.path, file),
+    adminSocket: resolveOptional(input.admin_socket, file),
     timeouts: compileTimeouts(input),
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
@@ -67,6 +70,10 @@ function compileTimeouts({timeouts}: NodeInput): TimeoutsSnapshot {
     upstreamKeepAliveMs: timeouts.upstream_keep_alive,
     drainMs: timeouts.drain,
   };
+}
+
+function resolveOptional(written: string | undefined, file: string): string | null {
+  return written === undefined ? null : path.resolve(path.dirname(file), written);
 }
 
 function resolveAccessLog(access: string, file: string): string {

@@ -2,11 +2,14 @@
 import {isDeepStrictEqual} from 'node:util';
 import type {CustomerSnapshot, NodeSnapshot, Snapshot} from '#src/config/snapshot.ts';
 
-/** Settings of the node that only a restart changes: threads are shared memory's shape, and the admin listener must not move away from its monitoring. */
-export type RestartSetting = 'threads' | 'admin';
+/**
+ * Settings of the node that only a restart changes: threads are shared memory's shape, and the admin listener, its socket and the state
+ * folder must not move away from those who look for them.
+ */
+export type RestartSetting = 'threads' | 'admin' | 'stateFolder' | 'adminSocket';
 export type ReloadableNode = Omit<NodeSnapshot, RestartSetting>;
 
-const RESTART_SETTINGS: readonly RestartSetting[] = ['threads', 'admin'];
+const RESTART_SETTINGS: readonly RestartSetting[] = ['threads', 'admin', 'stateFolder', 'adminSocket'];
 
 export interface SnapshotDiff {
   /** The new settings of the node that can be changed at once; null where they are the same. */
@@ -38,9 +41,10 @@ export function changedRestartSettings(before: NodeSnapshot, after: NodeSnapshot
 
 /** The new settings as far as they can take effect without a restart. */
 export function keepRestartSettings(running: NodeSnapshot, next: NodeSnapshot): NodeSnapshot {
-  return {...next, threads: running.threads, admin: running.admin};
+  const {threads, admin, stateFolder, adminSocket} = running;
+  return {...next, threads, admin, stateFolder, adminSocket};
 }
 
-function reloadableOf({threads: _threads, admin: _admin, ...reloadable}: NodeSnapshot): ReloadableNode {
+function reloadableOf({threads: _threads, admin: _admin, stateFolder: _stateFolder, adminSocket: _adminSocket, ...reloadable}: NodeSnapshot): ReloadableNode {
   return reloadable;
 }

@@ -1,9 +1,10 @@
 /** The node file: what the machine listens on, and what holds for all customers. */
 import {z} from 'zod';
 import {LIMITS} from '#src/core/limits.ts';
-import {adminAddress, listenAddress, trustedNetwork} from '#src/config/address-scalars.ts';
+import {adminAddress, listenAddress, network, trustedNetwork} from '#src/config/address-scalars.ts';
 import {checked, checkNames} from '#src/config/checks.ts';
 import {checkNode} from '#src/config/node-checks.ts';
+import {adminSocketPath} from '#src/config/admin-socket.ts';
 import {choice, duration, filePath, integer, name, scalar, section, size} from '#src/config/scalars.ts';
 import {rulesSection} from '#src/config/rule-schema.ts';
 import {limitsSection} from '#src/config/shared-sections.ts';
@@ -59,6 +60,7 @@ const logSection = section({
 }).prefault({});
 
 const LISTENERS_MAX = 64;
+const ALLOWED_NETWORKS_MAX = 1000;
 
 export const nodeSchema = checked(section({
   listeners: checked(z.array(listener).min(1).max(LISTENERS_MAX), checkNames('listener')).describe('Where clients connect.'),
@@ -67,6 +69,13 @@ export const nodeSchema = checked(section({
   }).prefault({}).describe('The listener for operators.'),
   threads: threads.prefault('auto').describe(`Proxy threads. \`auto\`: one a core, at most ${LIMITS.threadsMax}. Needs a restart to change.`),
   trusted_proxies: z.array(trustedNetwork).max(1000).prefault([]).describe('Peers whose `X-Forwarded-*` fields are believed, read from right to left.'),
+  bans: section({
+    allow: z.array(network).max(ALLOWED_NETWORKS_MAX).prefault([]).describe('Clients that can never be banned: monitoring, the office. Trusted proxies, 127.0.0.1 and ::1 never can.'),
+  }).prefault({}).describe('Bans of client networks (`torwart ban`), see [bans.md](bans.md).'),
+  state: section({
+    path: filePath.optional().describe('Folder for what survives a restart, made if it is missing. Default: none, and bans end with the daemon. Needs a restart to change.'),
+  }).prefault({}).describe('What the daemon keeps on disk.'),
+  admin_socket: adminSocketPath.optional().describe('Unix socket of `torwart ban`, `unban` and `bans`. Only its owner may use it. Default: none. Needs a restart to change.'),
   timeouts: timeoutsSection.describe('Sites and routes may set some of them for themselves.'),
   max_body: size().prefault('10MiB').describe('Largest request body (413 above). Sites and routes may set their own.'),
   request_buffer: size(1024 ** 2).prefault('64KiB').describe('Request bodies up to this size are collected before a server is asked, so that a slow client never occupies one. Sites and routes may set their own.'),

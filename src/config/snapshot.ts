@@ -65,6 +65,11 @@ export interface CapsSnapshot {
   readonly connectionsPerClientMax: number;
 }
 
+export interface BansSnapshot {
+  /** CIDRs that can never be banned. */
+  readonly allow: readonly string[];
+}
+
 export interface NodeSnapshot {
   readonly listeners: readonly ListenerSnapshot[];
   readonly admin: SocketAddress;
@@ -72,6 +77,11 @@ export interface NodeSnapshot {
   readonly threads: number;
   /** CIDRs of the peers whose forwarded fields are believed. */
   readonly trustedProxies: readonly string[];
+  readonly bans: BansSnapshot;
+  /** Absolute path of the folder for what survives a restart; null: nothing does. Needs a restart to change. */
+  readonly stateFolder: string | null;
+  /** Absolute path of the Unix socket that the command line talks to; null: there is none. Needs a restart to change. */
+  readonly adminSocket: string | null;
   readonly timeouts: TimeoutsSnapshot;
   readonly limits: readonly LimitSnapshot[];
   readonly rules: readonly RuleSnapshot[];

@@ -5,6 +5,9 @@ import {mergeWithLastGood} from '#src/config/merge.ts';
 import {formatProblem} from '#src/config/problem.ts';
 import type {Snapshot} from '#src/config/snapshot.ts';
 import {AdminServer} from '#src/control/admin.ts';
+import {createAdminRouter} from '#src/control/admin-commands.ts';
+import {AdminSocket} from '#src/control/admin-socket.ts';
+import {BanKeeper} from '#src/control/ban-keeper.ts';
 import type {Configuration} from '#src/control/configuration.ts';
 import {PortBook} from '#src/control/port-book.ts';
 import {Prober} from '#src/control/prober.ts';
@@ -61,9 +64,11 @@ export class Daemon {
   readonly #prober: Prober;
   readonly #reloader: Reloader;
   readonly #ruleTotals = new RuleTotals();
+  readonly #bans: BanKeeper;
   readonly #timers: NodeJS.Timeout[] = [];
   #inForce: Configuration;
   #admin: AdminServer | null = null;
+  #adminSocket: AdminSocket | null = null;
 
   /** Rejects with a `StartError`; then nothing is left running. */
   static async start(options: DaemonOptions): Promise<Daemon> {
@@ -83,10 +88,12 @@ export class Daemon {
     this.#slots = new SlotBook(threads);
     this.#ports = ports;
     this.#inForce = this.#slots.assign(snapshot);
+    this.#bans = new BanKeeper({memory: this.#memory, stateFolder: snapshot.node.stateFolder, log, now: () => Date.now()});
     this.#prober = new Prober({threads, log, random: Math.random});
     this.#reloader = new Reloader({...options, apply: next => this.#apply(next)}, first);
     this.#supervisor = new Supervisor({
       workerUrl, threads, log, memory: this.#memory, clock: () => performance.now(), onRuleMatches: matches => this.#ruleTotals.add(matches),
+      onBan: (order, source) => this.#bans.obey(order, source),
       forgetThread: thread => {
         this.#slots.forgetThread(thread);
         forgetConnectionsOfThread(this.#memory, threads, thread);
@@ -115,25 +122,47 @@ export class Daemon {
     for (const timer of this.#timers) clearInterval(timer);
     this.#prober.stop();
     await this.#supervisor.drain(this.#inForce.snapshot.node.timeouts.drainMs);
-    await this.#admin?.close();
+    await this.#closeServices();
   }
 
   async #start(): Promise<void> {
     const {log} = this.#options;
     const {node} = this.#inForce.snapshot;
     log.level = node.log.level;
-    // The admin listener first: while threads start, /readyz says so.
-    this.#admin = await this.#listenAdmin();
-    const outcome = await this.#supervisor.start(this.#inForce);
-    if (!outcome.ok) {
-      await this.#admin.close();
-      throw new StartError('the proxy threads could not start', [outcome.error]);
+    try {
+      await this.#startServices();
+    } catch (error) {
+      await this.#closeServices();
+      throw error;
     }
     this.#prober.update(this.#inForce);
     this.#timers.push(
       setInterval(() => this.#supervisor.rotateTicketKeys(), TICKET_KEYS_MS),
       setInterval(() => this.#slots.sweep(this.#inForce, performance.now()), SWEEP_EVERY_MS),
     );
+  }
+
+  async #startServices(): Promise<void> {
+    const {snapshot} = this.#inForce;
+    // The socket first: it shows whether another daemon is running, and nothing has been touched then.
+    this.#adminSocket = await this.#listenAdminSocket(snapshot.node.adminSocket);
+    // Then the admin listener: while threads start, /readyz says so. Then bans: nobody is served before they are in force.
+    this.#admin = await this.#listenAdmin();
+    await this.#bans.start(snapshot);
+    const outcome = await this.#supervisor.start(this.#inForce);
+    if (!outcome.ok) throw new StartError('the proxy threads could not start', [outcome.error]);
+  }
+
+  async #closeServices(): Promise<void> {
+    await this.#adminSocket?.close();
+    await this.#admin?.close();
+    await this.#bans.stop();
+  }
+
+  async #listenAdminSocket(file: string | null): Promise<AdminSocket | null> {
+    if (file === null) return null;
+    const onError = (error: unknown): void => this.#options.log.error({err: error}, 'the admin socket failed');
+    return AdminSocket.listen(file, {answer: createAdminRouter({bans: this.#bans}), onError}).catch(toStartError('the admin socket could not start'));
   }
 
   async #listenAdmin(): Promise<AdminServer> {
@@ -146,6 +175,7 @@ export class Daemon {
       customers: () => this.#inForce.assignments.values(),
       reload: () => this.#reloader.report,
       threadReports: () => this.#supervisor.reportThreads(),
+      bans: () => this.#bans.report(),
       ruleMatches: () => this.#ruleTotals.list(this.#inForce.snapshot),
       isReady: () => this.#supervisor.describeUnreadiness() === null,
     });
@@ -164,6 +194,7 @@ export class Daemon {
     if (!outcome.ok) return outcome;
     this.#inForce = configuration;
     this.#prober.update(configuration);
+    this.#bans.configure(next);
     const {log, caps} = next.node;
     this.#options.log.level = log.level;
     if (caps.connectionsMax > this.#memory.connectionsMax) {

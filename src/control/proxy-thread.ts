@@ -1,7 +1,7 @@
 /** One proxy thread as the control thread sees it: a worker with a conversation. */
 import {Worker} from 'node:worker_threads';
 import {withDeadline} from '#src/control/deadline.ts';
-import type {ControlMessage, RuleMatches, ThreadMessage, ThreadStart} from '#src/shared/messages.ts';
+import type {BanOrder, ControlMessage, RuleMatches, ThreadMessage, ThreadStart} from '#src/shared/messages.ts';
 
 export type ConfigureMessage = Extract<ControlMessage, {type: 'configure'}>;
 export type ThreadLogMessage = Extract<ThreadMessage, {type: 'log'}>;
@@ -20,6 +20,7 @@ export interface LoopDelay {
 
 export interface ThreadObserver {
   onLog(thread: ProxyThread, message: ThreadLogMessage): void;
+  onBan(order: BanOrder, source: string): void;
   onRuleMatches(matches: readonly RuleMatches[]): void;
   /** Once, after the thread is gone. `error` is null where it ended by itself or was terminated. */
   onExit(thread: ProxyThread, exitCode: number, error: Error | null): void;
@@ -100,6 +101,8 @@ export class ProxyThread {
         return this.#setDrained();
       case 'log':
         return this.#observer.onLog(this, message);
+      case 'ban':
+        return this.#observer.onBan(message.order, message.source);
       case 'ruleMatches':
         return this.#observer.onRuleMatches(message.matches);
       case 'heartbeat':

@@ -1,4 +1,6 @@
 import {randomBytes} from 'node:crypto';
+import {LIMITS} from '#src/core/limits.ts';
+import {BanTable} from '#src/shared/ban-table.ts';
 import {NODE, NODE_ROW_LENGTH, openRow, rowsByteLength} from '#src/shared/counters.ts';
 import {ConnectionTable} from '#src/shared/connection-table.ts';
 import type {SharedMemory} from '#src/shared/messages.ts';
@@ -26,6 +28,7 @@ export function createSharedMemory(threads: number, connectionsMax: number, desc
     connectionTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, room)),
     connectionsMax: room,
     descriptorsMax,
+    banTable: new SharedArrayBuffer(BanTable.byteLength(LIMITS.bansMax)),
     hashSecret: randomBytes(HASH_SECRET_BYTES),
   };
 }

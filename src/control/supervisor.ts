@@ -6,7 +6,7 @@ import {ProxyThread, type ConfigureAnswer, type ConfigureMessage, type ThreadLog
 import {RestartBackoff} from '#src/control/restart-backoff.ts';
 import {SerialQueue} from '#src/control/serial-queue.ts';
 import type {DaemonLog} from '#src/observe/daemon-log.ts';
-import type {ControlMessage, RuleMatches, SharedMemory} from '#src/shared/messages.ts';
+import type {BanOrder, ControlMessage, RuleMatches, SharedMemory} from '#src/shared/messages.ts';
 
 export interface SupervisorTimings {
   /** A thread that gives no answer to a configuration within this time is replaced. */
@@ -31,6 +31,8 @@ export interface SupervisorOptions {
   readonly forgetThread: (thread: number) => void;
   /** What rules have matched on some thread. */
   readonly onRuleMatches: (matches: readonly RuleMatches[]) => void;
+  /** A proxy thread asks for a ban. */
+  readonly onBan: (order: BanOrder, source: string) => void;
   readonly timings?: Partial<SupervisorTimings>;
 }
 
@@ -124,6 +126,10 @@ export class Supervisor implements ThreadObserver {
 
   onRuleMatches(matches: readonly RuleMatches[]): void {
     this.#options.onRuleMatches(matches);
+  }
+
+  onBan(order: BanOrder, source: string): void {
+    this.#options.onBan(order, source);
   }
 
   onExit(thread: ProxyThread, exitCode: number, error: Error | null): void {

@@ -30,6 +30,11 @@ export class Clock {
     this.nowMs = this.#source.monotonicMs();
   }
 
+  /** Unix time in milliseconds, as of now. */
+  unixMs(): number {
+    return this.#source.unixMs();
+  }
+
   /** RFC 3339 time in UTC with milliseconds. */
   isoTime(): string {
     const ms = this.#source.unixMs();

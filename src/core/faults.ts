@@ -51,6 +51,10 @@ export const FAULTS = {
   method_not_allowed: fault(405, 'client', 'This method is not allowed here.', REUSABLE),
   access_denied: fault(403, 'client', 'Access is denied.', REUSABLE),
   rule_denied: fault(403, 'client', 'Access is denied.', REUSABLE),
+  /** By one customer, or from the node since the connection was accepted: whoever comes back is refused before TLS, or asked to wait again. */
+  client_banned_here: fault(403, 'client', 'Access is denied.'),
+  /** Behind a trusted proxy, whose connection carries the requests of others as well. */
+  forwarded_client_banned: fault(403, 'client', 'Access is denied.', REUSABLE),
   rate_limited: fault(429, 'client', 'Too many requests.', REUSABLE),
   body_too_large: fault(413, 'client', 'The body is too large.'),
   // Time and presence of the client.
@@ -59,6 +63,7 @@ export const FAULTS = {
   client_gone: fault(0, 'client', 'The client went away.'),
   client_stalled: fault(0, 'client', 'The client stopped reading.'),
   // Connections that never carried a request.
+  client_banned: fault(0, 'client', 'The client is banned.'),
   connections_per_client: fault(0, 'client', 'Too many connections of one client.'),
   connections_total: fault(0, 'proxy', 'Too many connections.'),
   descriptors_exhausted: fault(0, 'proxy', 'No file descriptor was left.'),

@@ -40,6 +40,14 @@ export const LIMITS = {
   /** One more endpoint may be tried after the first. */
   attemptsMax: 2,
   threadsMax: 64,
+  /** With more, the bans that would end first go. */
+  bansMax: 65_536,
+  banReasonLengthMax: 120,
+  banMsMax: 366 * 24 * 3_600_000,
+  /** As many bans as there can be, each with the longest reason that there can be. */
+  banFileBytesMax: 64 * 1024 * 1024,
+  /** What `torwart` asks the daemon over the admin socket. */
+  adminRequestBytesMax: 16 * 1024,
   wheelTickMs: 250,
   loggedValueBytesMax: 2 * 1024,
   /** HTTP/2. Streams and windows are those of Envoy's advice for edge proxies, but for the larger window of a stream: uploads need it. */
@@ -95,6 +103,7 @@ function assertRelation(holds: boolean, text: string): void {
 assertRelation(LIMITS.requestTargetBytesMax < LIMITS.requestHeadBytesMax, 'a target fits into a head');
 assertRelation(LIMITS.pipelineBytesMax >= LIMITS.requestHeadBytesMax, 'a pipelined head fits into the buffer');
 assertRelation(LIMITS.chunkExtensionBytesMax <= LIMITS.chunkExtensionBytesTotalMax, 'one extension fits into the total');
+assertRelation(LIMITS.banFileBytesMax >= LIMITS.bansMax * (512 + 4 * LIMITS.banReasonLengthMax), 'every list of bans fits into its file');
 assertRelation(LIMITS.attemptsMax >= 1, 'a request is tried at least once');
 assertRelation(LIMITS.h2StreamWindowBytes < LIMITS.h2ConnectionWindowBytes, 'one upload never fills the window of its connection');
 assertRelation(LIMITS.h2HeaderBlockBytesMax >= LIMITS.requestHeadBytesMax, 'a head fits into its block without compression');

@@ -7,6 +7,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
+import type {ClientBans} from '#src/policy/client-bans.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {ConnectionTable} from '#src/shared/connection-table.ts';
 import type {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
@@ -18,6 +19,7 @@ export interface EdgeParts {
   readonly clock: Clock;
   readonly wheel: DeadlineWheel;
   readonly hash: KeyedHash;
+  readonly bans: ClientBans;
   readonly connectionTable: ConnectionTable;
   readonly descriptors: DescriptorBudget;
   /** This thread's row of the node counters. */
@@ -32,6 +34,7 @@ export class Edge {
   readonly clock: Clock;
   readonly wheel: DeadlineWheel;
   readonly hash: KeyedHash;
+  readonly bans: ClientBans;
   readonly connectionTable: ConnectionTable;
   readonly descriptors: DescriptorBudget;
   readonly acquireHandler: (downstream: Downstream) => RequestHandler;
@@ -51,6 +54,7 @@ export class Edge {
     this.clock = parts.clock;
     this.wheel = parts.wheel;
     this.hash = parts.hash;
+    this.bans = parts.bans;
     this.connectionTable = parts.connectionTable;
     this.descriptors = parts.descriptors;
     this.acquireHandler = parts.acquireHandler;
@@ -62,6 +66,7 @@ export class Edge {
 
   /** Counts a new connection, or says why there is no place for it. */
   admitConnection(peer: ClientIdentity): FaultCode | null {
+    if (this.bans.isBannedFromNode(peer.ip)) return 'client_banned';
     if (!this.descriptors.hasRoom) return 'descriptors_exhausted';
     const verdict = this.connectionTable.tryOpen(peer.keyHigh, peer.keyLow, this.caps.connectionsPerClientMax, this.caps.connectionsMax);
     if (verdict !== 'ok') return verdict === 'client' ? 'connections_per_client' : 'connections_total';

@@ -34,6 +34,16 @@ export interface ThreadReport {
   readonly loopDelayMeanMs: number;
 }
 
+export interface BanReport {
+  /** Bans from the whole node, and of customers. */
+  readonly node: number;
+  readonly customer: number;
+  /** Bans that ended early because the list was full. */
+  readonly evicted: number;
+  /** Bans survive a restart. */
+  readonly isSaved: boolean;
+}
+
 /** Where the numbers are. Everything is asked anew at each scrape. */
 export interface ExpositionSources {
   readonly version: string;
@@ -45,6 +55,7 @@ export interface ExpositionSources {
   readonly customers: () => Iterable<CustomerAssignment>;
   readonly reload: () => ReloadReport;
   readonly threadReports: () => readonly ThreadReport[];
+  readonly bans: () => BanReport;
   /** Every rule of the configuration in force. */
   readonly ruleMatches: () => readonly RuleMatches[];
   readonly isReady: () => boolean;
@@ -70,7 +81,7 @@ export function createExposition(sources: ExpositionSources): Registry {
   const registry = new Registry();
   const metrics = [
     ...createNodeMetrics(sources), ...createCustomerMetrics(sources), ...createEndpointMetrics(sources),
-    ...createConfigurationMetrics(sources), ...createThreadMetrics(sources), ...createProcessMetrics(),
+    ...createConfigurationMetrics(sources), ...createThreadMetrics(sources), ...createBanMetrics(sources), ...createProcessMetrics(),
   ];
   for (const metric of metrics) registry.registerMetric(metric);
   return registry;
@@ -191,6 +202,17 @@ function certificateSamples(customer: string, certificates: readonly Certificate
     earliest.set(name, Math.min(notAfterMs, earliest.get(name) ?? Infinity));
   }
   return Array.from(earliest, ([name, notAfterMs]) => ({labels: {customer, name}, value: notAfterMs / 1000}));
+}
+
+function createBanMetrics({bans}: ExpositionSources): Metric[] {
+  return [
+    new ReadGauge('torwart_bans', 'Client networks that are banned, from the whole node or by a customer.', () => {
+      const {node, customer} = bans();
+      return [{labels: {scope: 'node'}, value: node}, {labels: {scope: 'customer'}, value: customer}];
+    }),
+    new ReadCounter('torwart_bans_evicted_total', 'Bans that ended early because the list was full.', () => single(bans().evicted)),
+    new ReadGauge('torwart_bans_saved', '1 where bans survive a restart, 0 without a state folder or where it cannot be written.', () => single(Number(bans().isSaved))),
+  ];
 }
 
 function createThreadMetrics({threadReports}: ExpositionSources): Metric[] {

@@ -22,12 +22,14 @@ const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK
 export function admit(gateway: Gateway, downstream: Downstream, head: RequestHead, facts: RequestFacts): FaultCode | null {
   takeFacts(head, facts);
   const client = findClient(gateway, downstream, head, facts);
-  return checkLimits(gateway, gateway.limits, client, facts)
+  return checkNodeBan(gateway, downstream, client)
+    ?? checkLimits(gateway, gateway.limits, client, facts)
     ?? checkMethod(head)
     ?? findHost(head, downstream.memo, facts)
     ?? findTarget(head, downstream, facts)
     ?? checkExpectation(head)
     ?? findSite(gateway, downstream, facts)
+    ?? checkCustomerBan(gateway, downstream, client, facts)
     ?? checkLimits(gateway, facts.site?.customer.limits ?? [], client, facts)
     ?? checkRules(gateway, gateway.rules, head, facts)
     ?? checkRules(gateway, facts.site?.customer.rules ?? null, head, facts)
@@ -52,6 +54,20 @@ function findClient(gateway: Gateway, downstream: Downstream, head: RequestHead,
   facts.client = client;
   facts.requestId = findForwardedRequestId(head.fields) ?? facts.requestId;
   return client;
+}
+
+/** The peer of the connection was asked about when it was accepted: this is for bans that came later, and for clients of trusted proxies. */
+function checkNodeBan(gateway: Gateway, downstream: Downstream, client: ClientIdentity): FaultCode | null {
+  return gateway.bans.isBannedFromNode(client.ip) ? banFault(downstream, client) : null;
+}
+
+function checkCustomerBan(gateway: Gateway, downstream: Downstream, client: ClientIdentity, facts: RequestFacts): FaultCode | null {
+  const {site} = facts;
+  return site !== null && gateway.bans.isBanned(site.customer.banScope, client.ip) ? banFault(downstream, client) : null;
+}
+
+function banFault(downstream: Downstream, client: ClientIdentity): FaultCode {
+  return client === downstream.peer ? 'client_banned_here' : 'forwarded_client_banned';
 }
 
 function checkLimits(gateway: Gateway, limits: readonly CompiledLimit[], client: ClientIdentity, facts: RequestFacts): FaultCode | null {

@@ -8,6 +8,7 @@ import {KeyedHash} from '#src/core/keyed-hash.ts';
 import {timeFragment} from '#src/observe/access-line.ts';
 import type {AccessLog} from '#src/observe/access-log.ts';
 import {compileNetworks} from '#src/policy/access.ts';
+import type {ClientBans} from '#src/policy/client-bans.ts';
 import {compileLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
 import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields} from '#src/policy/response-hardening.ts';
@@ -19,6 +20,7 @@ import type {Tables} from '#src/proxy/tables.ts';
 export interface GatewayParts {
   readonly clock: Clock;
   readonly hash: KeyedHash;
+  readonly bans: ClientBans;
   readonly buckets: RateBuckets;
   readonly upstream: Upstream;
   readonly tables: Tables;
@@ -32,6 +34,7 @@ export interface GatewayParts {
 export class Gateway {
   readonly clock: Clock;
   readonly hash: KeyedHash;
+  readonly bans: ClientBans;
   /** Without a secret: the nodes of a fleet, and one node after a restart, send a key to the same endpoint. */
   readonly balanceHash = new KeyedHash(new Uint8Array(16));
   readonly buckets: RateBuckets;
@@ -57,6 +60,7 @@ export class Gateway {
   constructor(parts: GatewayParts, node: NodeSnapshot) {
     this.clock = parts.clock;
     this.hash = parts.hash;
+    this.bans = parts.bans;
     this.buckets = parts.buckets;
     this.upstream = parts.upstream;
     this.tables = parts.tables;
@@ -69,6 +73,7 @@ export class Gateway {
   }
 
   configure(node: NodeSnapshot): void {
+    this.bans.configure(node);
     this.trustedProxies = compileNetworks(node.trustedProxies);
     this.limits = compileLimits('', node.limits, this.hash);
     this.rules = compileRuleSet('', node.rules);

@@ -9,6 +9,8 @@ import {Certificates} from '#src/edge/certificates.ts';
 import {Edge} from '#src/edge/edge.ts';
 import {Listener} from '#src/edge/listener.ts';
 import {AccessLog} from '#src/observe/access-log.ts';
+import {ClientBans} from '#src/policy/client-bans.ts';
+import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
 import {ConnectionTable} from '#src/shared/connection-table.ts';
 import {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
@@ -58,11 +60,12 @@ export class Proxy {
     this.#upstream = new Upstream({clock, wheel, counters, reportBug, log: environment.log}, node.timeouts.upstreamKeepAliveMs, ownListenersOf(node));
     const tables = new Tables(hash, {thread, threads});
     const buckets = new RateBuckets(memory.rateBuckets);
-    this.#gateway = new Gateway({clock, hash, buckets, upstream: this.#upstream, tables, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
+    const bans = new ClientBans(new BanTable(memory.banTable, LIMITS.bansMax, hash), createBanScope(null, hash), clock, node);
+    this.#gateway = new Gateway({clock, hash, bans, buckets, upstream: this.#upstream, tables, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
     const exchanges = new ExchangePool(this.#gateway);
     const connectionTable = new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax);
     const descriptors = new DescriptorBudget(memory, threads, connectionTable);
-    this.#edge = new Edge({clock, wheel, hash, connectionTable, descriptors, counters, acquireHandler: (downstream) => exchanges.acquire(downstream), reportBug}, node.timeouts, node.caps);
+    this.#edge = new Edge({clock, wheel, hash, bans, connectionTable, descriptors, counters, acquireHandler: (downstream) => exchanges.acquire(downstream), reportBug}, node.timeouts, node.caps);
     this.#ticketKeys = Buffer.from(start.ticketKeys);
   }
 

@@ -13,6 +13,7 @@ import {planRequestFields, type FieldPlan} from '#src/policy/request-hardening.t
 import {compileLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
 import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
+import {createBanScope, type BanScope} from '#src/shared/ban-table.ts';
 import {CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
@@ -23,6 +24,7 @@ import {UpstreamPool} from '#src/upstream/pool.ts';
 
 export interface Customer {
   readonly name: string;
+  readonly banScope: BanScope;
   readonly limits: readonly CompiledLimit[];
   readonly rules: RuleSet | null;
   /** This thread's rows, see `shared/counters.ts`. */
@@ -106,6 +108,7 @@ export class Tables {
     const hosts: {pattern: string; site: Site}[] = [];
     const customer: Customer = {
       name: snapshot.name,
+      banScope: createBanScope(snapshot.name, this.#hash),
       limits: compileLimits(snapshot.name, snapshot.limits, this.#hash),
       rules: compileRuleSet(snapshot.name, snapshot.rules),
       counters: this.#row(assignment.counters, CUSTOMER_ROW_LENGTH),

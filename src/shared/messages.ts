@@ -29,6 +29,8 @@ export interface SharedMemory {
   readonly connectionsMax: number;
   /** File descriptors that the process may have open; `Infinity` where that is not known. */
   readonly descriptorsMax: number;
+  /** Who is banned, see `shared/ban-table.ts`. */
+  readonly banTable: SharedArrayBuffer;
   /** 32 random bytes: keys of all hashes in shared memory, so that nobody outside can aim at a bucket. */
   readonly hashSecret: Uint8Array;
 }
@@ -61,12 +63,25 @@ export interface RuleMatches {
   readonly count: number;
 }
 
+/** A request to ban a network. */
+export interface BanOrder {
+  /** Null: from the whole node. */
+  readonly customer: string | null;
+  /** CIDR without host bits, or one address. */
+  readonly network: string;
+  /** One printable line for people, see `LIMITS.banReasonLengthMax`. */
+  readonly reason: string;
+  readonly forMs: number;
+}
+
 export type ThreadMessage =
   /** The configuration is in force and every listener is bound. `listening` gives the bound ports by listener name. */
   | {readonly type: 'configured'; readonly revision: string; readonly listening: Readonly<Record<string, number>>}
   /** The configuration could not be put in force (for example a port that is taken); what was before still runs. */
   | {readonly type: 'configureFailed'; readonly revision: string; readonly error: string}
   | {readonly type: 'drained'}
+  /** A client network has earned a ban; `source` names the part of the program that found it. */
+  | {readonly type: 'ban'; readonly order: BanOrder; readonly source: string}
   /** What rules have matched since the last report; sent once a second where there is anything. */
   | {readonly type: 'ruleMatches'; readonly matches: readonly RuleMatches[]}
   /** A line for the daemon log. */

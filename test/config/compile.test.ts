@@ -39,6 +39,9 @@ test('a node needs listeners only', async () => {
     admin: {address: '127.0.0.1', port: 9180},
     threads: 2,
     trustedProxies: [],
+    bans: {allow: []},
+    stateFolder: null,
+    adminSocket: null,
     timeouts: {
       requestHeadMs: 10_000, requestBodyIdleMs: 30_000, keepAliveMs: 75_000, connectMs: 3_000, responseHeadMs: 60_000, responseIdleMs: 60_000,
       tlsHandshakeMs: 10_000, upstreamKeepAliveMs: 60_000, drainMs: 30_000,

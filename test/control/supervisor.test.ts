@@ -37,6 +37,7 @@ function createStage(context: TestContext, {timings, clock = () => performance.n
   const supervisor = new Supervisor({
     workerUrl: new URL('fixtures/fake-worker.ts', import.meta.url),
     threads: THREADS, memory, log, clock, onRuleMatches: () => undefined,
+    onBan: () => undefined,
     forgetThread: thread => {
       slots.forgetThread(thread);
       forgetConnectionsOfThread(memory, THREADS, thread);

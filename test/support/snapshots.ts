@@ -16,7 +16,7 @@ export const ROUTE_TIMEOUTS: RouteTimeoutsSnapshot = {connectMs: 3_000, requestB
 
 export function node(overrides: Partial<NodeSnapshot> = {}): NodeSnapshot {
   return {
-    listeners: [HTTP], admin: {address: '127.0.0.1', port: 0}, threads: 1, trustedProxies: [], timeouts: TIMEOUTS, limits: [], rules: [],
+    listeners: [HTTP], admin: {address: '127.0.0.1', port: 0}, threads: 1, trustedProxies: [], bans: {allow: []}, stateFolder: null, adminSocket: null, timeouts: TIMEOUTS, limits: [], rules: [],
     caps: {connectionsMax: 1000, connectionsPerClientMax: 500}, log: {access: 'off', level: 'info'}, ...overrides,
   };
 }
