@@ -7,6 +7,11 @@ import {CHUNK_END, LAST_CHUNK, chunkSizeLine, framingLine} from '#src/http1/enco
 import {LIMITS} from '#src/core/limits.ts';
 import type {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
 
+/** So many pieces become one. A client may send chunks of one byte, and none of them may cost an object for long. */
+const LOOSE_PIECES_MAX = 64;
+/** A smaller piece leaves as one text with its framing. */
+const TEXT_CHUNK_BYTES_MAX = 1024;
+
 /** Methods whose requests say that they have no body (RFC 9110 §8.6). */
 const ANNOUNCES_EMPTY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
@@ -17,9 +22,17 @@ export class RequestBody {
   /** Everything that was received is still here, so that it can be sent again. */
   isReplayable = true;
   #chunks: Buffer[] = [];
+  /** How many of them, from the first, were joined. */
+  #joined = 0;
   #declaredLength = 0;
   #isEmptyDeclared = false;
   #isChunked = false;
+  /** The connection that waits for the end of this turn of the event loop. */
+  #corked: UpstreamConnection | null = null;
+  readonly #uncork = (): void => {
+    this.#corked?.uncork();
+    this.#corked = null;
+  };
 
   /** @param declaredLength a length or `BODY_CHUNKED` */
   begin(declaredLength: number, isEmptyDeclared: boolean): void {
@@ -27,6 +40,7 @@ export class RequestBody {
     this.isComplete = declaredLength === 0;
     this.isReplayable = true;
     this.#chunks = [];
+    this.#joined = 0;
     this.#declaredLength = declaredLength;
     this.#isEmptyDeclared = isEmptyDeclared;
     this.#isChunked = false;
@@ -35,6 +49,10 @@ export class RequestBody {
   collect(bytes: Buffer): void {
     this.received += bytes.length;
     this.#chunks.push(bytes);
+    if (this.#chunks.length - this.#joined === LOOSE_PIECES_MAX) {
+      this.#chunks.push(Buffer.concat(this.#chunks.splice(this.#joined)));
+      this.#joined = this.#chunks.length;
+    }
   }
 
   drop(): void {
@@ -69,9 +87,17 @@ export class RequestBody {
   /** A piece that arrives while the request is already on its way. */
   stream(connection: UpstreamConnection, bytes: Buffer): void {
     this.received += bytes.length;
-    connection.cork();
+    this.#cork(connection);
     this.#writeChunk(connection, bytes);
-    connection.uncork();
+  }
+
+  /** All that one read brings leaves in one write. */
+  #cork(connection: UpstreamConnection): void {
+    if (this.#corked === connection) return;
+    if (this.#corked === null) process.nextTick(this.#uncork);
+    else this.#corked.uncork();
+    this.#corked = connection;
+    connection.cork();
   }
 
   /** The end of a body that was not complete when the head was sent. */
@@ -81,6 +107,10 @@ export class RequestBody {
   }
 
   #writeChunk(connection: UpstreamConnection, bytes: Buffer): void {
+    if (this.#isChunked && bytes.length <= TEXT_CHUNK_BYTES_MAX) {
+      connection.writeText(chunkSizeLine(bytes.length) + bytes.toString('latin1') + CHUNK_END);
+      return;
+    }
     if (this.#isChunked) connection.writeText(chunkSizeLine(bytes.length));
     connection.writeBytes(bytes);
     if (this.#isChunked) connection.writeText(CHUNK_END);

@@ -129,11 +129,16 @@ export class UpstreamConnection extends Deadlined implements BodySink {
 
   writeText(latin1: string): void {
     this.#socket.write(latin1, 'latin1');
+    this.#waitIfBackedUp();
   }
 
   /** The bytes must not change afterwards. */
   writeBytes(bytes: Buffer): void {
     this.#socket.write(bytes);
+    this.#waitIfBackedUp();
+  }
+
+  #waitIfBackedUp(): void {
     if (this.isBackedUp && this.#phase === 'head') this.#waitFor('drain');
   }
 
