@@ -4,11 +4,14 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
 import type {CustomerSnapshot, ListenerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
+import {parseCidrs} from '#src/core/ip.ts';
+import {KeyedHash} from '#src/core/keyed-hash.ts';
 import {FAULT_CODES, type FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {createSharedMemory} from '#src/control/shared-memory.ts';
 import {Proxy} from '#src/proxy/proxy.ts';
+import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
 import {NODE, NODE_ROW_LENGTH, faultColumn, openRow, type NodeColumn} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment, type SharedMemory, type ThreadStart} from '#src/shared/messages.ts';
@@ -82,6 +85,13 @@ export class ProxyHarness {
 
   get node(): NodeSnapshot {
     return this.#node;
+  }
+
+  /** Bans as the control thread does. `customer` null: from the node. */
+  ban(network: string, forMs: number, customer: string | null = null): void {
+    const hash = new KeyedHash(this.#memory.hashSecret);
+    const table = new BanTable(this.#memory.banTable, LIMITS.bansMax, hash);
+    for (const cidr of parseCidrs([network])) table.set(createBanScope(customer, hash), cidr, this.time.unixMs() + forMs);
   }
 
   /** Moves the clock and fires what has become due. */
