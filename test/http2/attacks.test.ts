@@ -29,7 +29,7 @@ interface Flood {
   /** How many of the same kind the beginning of the connection holds. */
   readonly begun?: number;
   readonly first?: Buffer;
-  frame(i: number): Buffer;
+  readonly frame: (i: number) => Buffer;
 }
 
 const idOf = (i: number): number => 2 * i + 1;

@@ -8,7 +8,7 @@ import {readSource} from '#test/style/sources.ts';
 function readRows(): string[][] {
   const rows = readSource('docs/semantics.md').lines.filter((line) => line.startsWith('| `'));
   return rows.map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()))
-    .filter(([code = '']) => /^`[a-z_]+`$/.test(code));
+    .filter(([code = '']) => /^`[a-z0-9_]+`$/.test(code));
 }
 
 test('every fault has one line in the documents, in the order of the table', () => {
