@@ -34,8 +34,15 @@ export function planFields(neverForwarded: readonly number[], changes: FieldChan
   return {dropped, removedNames: removedNames.size === 0 ? null : removedNames, added: changes.set.map(([name, value]) => `${name}: ${value}\r\n`).join('')};
 }
 
+/** Most routes change nothing: they share one plan. */
+const UNCHANGED = planFields(NEVER_FORWARDED, {set: [], remove: []});
+
 export function planRequestFields(changes: FieldChangesSnapshot): FieldPlan {
-  return planFields(NEVER_FORWARDED, changes);
+  return isEmpty(changes) ? UNCHANGED : planFields(NEVER_FORWARDED, changes);
+}
+
+export function isEmpty({set, remove}: FieldChangesSnapshot): boolean {
+  return set.length === 0 && remove.length === 0;
 }
 
 /** The client's fields that the application may see, as lines. */

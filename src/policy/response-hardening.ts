@@ -3,7 +3,7 @@ import type {FieldChangesSnapshot} from '#src/config/snapshot.ts';
 import {copyFields} from '#src/http1/field-block.ts';
 import {FIELD, NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
 import {SECURITY_BITS, type ResponseHead} from '#src/http1/response-head.ts';
-import {planFields, type FieldPlan} from '#src/policy/request-hardening.ts';
+import {isEmpty, planFields, type FieldPlan} from '#src/policy/request-hardening.ts';
 
 /**
  * Hop-by-hop, framing, what tells an attacker which software answers, and `Alt-Svc`: an application must not send clients to a
@@ -33,7 +33,14 @@ export interface ResponsePlan extends FieldPlan {
   readonly addedCleartext: readonly string[];
 }
 
+/** Most routes change nothing: they share one plan, whose lines would outweigh the rest of a route. */
+const UNCHANGED = makePlan({set: [], remove: []});
+
 export function planResponseFields(changes: FieldChangesSnapshot): ResponsePlan {
+  return isEmpty(changes) ? UNCHANGED : makePlan(changes);
+}
+
+function makePlan(changes: FieldChangesSnapshot): ResponsePlan {
   const plan = planFields(NEVER_FORWARDED, changes);
   const decided = new Set([...changes.remove, ...changes.set.map(([name]) => name)]);
   const linesFor = (mask: number, isSecure: boolean): string => plan.added + DEFAULTS
