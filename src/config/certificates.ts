@@ -7,33 +7,44 @@ export const CERTIFICATE_FILE_BYTES_MAX = 256 * 1024;
 const EXPIRY_WARNING_MS = 14 * 86_400_000;
 const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
+/** `server`: shown to clients, by its names; `client`: shown to servers, which look at more than names. */
+export type CertificateUse = 'server' | 'client';
+
 export type CertificateResult =
   | {readonly ok: true; readonly certificate: CertificateSnapshot}
-  | {readonly ok: false; readonly part: 'cert' | 'key'; readonly complaint: Complaint};
+  /** `part` is the key of the section at which the complaint is made. */
+  | {readonly ok: false; readonly part: 'cert' | 'key' | 'ca'; readonly complaint: Complaint};
+
+/** Certificates that others must descend from. In force until the last of them has expired. */
+export function compileRoots(caPem: string): CertificateResult {
+  const roots = readCertificates(caPem);
+  if (roots.length === 0) return refuse('ca', 'a file without a readable certificate', 'PEM blocks `BEGIN CERTIFICATE`, one for each authority', 'convert the file to PEM');
+  const notAfterMs = Math.max(...roots.map(({validTo}) => Date.parse(validTo)));
+  return {ok: true, certificate: {certPem: caPem, keyPem: '', names: [], notAfterMs}};
+}
 
 /** One certificate with its chain and key. Nothing of the key ever stands in a complaint. */
-export function compileCertificate(certPem: string, keyPem: string): CertificateResult {
-  const leaf = readChain(certPem);
-  if (leaf === null) return refuse('cert', 'a file without a readable certificate', 'PEM blocks `BEGIN CERTIFICATE`: the certificate, then its intermediates', 'convert the file to PEM');
+export function compileCertificate(use: CertificateUse, certPem: string, keyPem: string): CertificateResult {
+  const [leaf] = readCertificates(certPem);
+  if (leaf === undefined) return refuse('cert', 'a file without a readable certificate', 'PEM blocks `BEGIN CERTIFICATE`: the certificate, then its intermediates', 'convert the file to PEM');
   const names = readNames(leaf);
-  if (names.length === 0) return refuse('cert', 'a certificate without DNS names', 'a certificate whose subjectAltName lists its hosts', 'have the certificate issued with the names of the hosts');
+  if (use === 'server' && names.length === 0) return refuse('cert', 'a certificate without DNS names', 'a certificate whose subjectAltName lists its hosts', 'have the certificate issued with the names of the hosts');
   const key = readKey(keyPem);
   if (key === null) return refuse('key', 'a file without a readable private key', 'a PEM private key without a passphrase', 'convert the key to PEM, or remove its passphrase');
-  if (!leaf.checkPrivateKey(key)) return refuse('key', 'the key of another certificate', `the private key of the certificate for ${quote(names.join(', '))}`, 'give the two files that belong together; the own certificate stands first in its file');
+  if (!leaf.checkPrivateKey(key)) return refuse('key', 'the key of another certificate', `the private key of ${describeCertificate(names)}`, 'give the two files that belong together; the own certificate stands first in its file');
   return {ok: true, certificate: {certPem, keyPem, names, notAfterMs: Date.parse(leaf.validTo)}};
 }
 
-function refuse(part: 'cert' | 'key', found: string, allowed: string, remedy: string): CertificateResult {
+function refuse(part: 'cert' | 'key' | 'ca', found: string, allowed: string, remedy: string): CertificateResult {
   return {ok: false, part, complaint: {found, allowed, remedy}};
 }
 
-/** The first certificate of the file; null where one of them cannot be read. */
-function readChain(pem: string): X509Certificate | null {
+/** All certificates of the file; none where one of them cannot be read. */
+function readCertificates(pem: string): readonly X509Certificate[] {
   try {
-    const chain = (pem.match(CERTIFICATE_BLOCK) ?? []).map((block) => new X509Certificate(block));
-    return chain[0] ?? null;
+    return (pem.match(CERTIFICATE_BLOCK) ?? []).map((block) => new X509Certificate(block));
   } catch {
-    return null;
+    return [];
   }
 }
 
@@ -43,6 +54,10 @@ function readKey(pem: string) {
   } catch {
     return null;
   }
+}
+
+function describeCertificate(names: readonly string[]): string {
+  return names.length === 0 ? 'the certificate' : `the certificate for ${quote(names.join(', '))}`;
 }
 
 /** Names with odd characters come quoted from Node (CVE-2021-44532): they match no host and are left out. */
@@ -68,7 +83,7 @@ export function describeExpiry(certificate: CertificateSnapshot, nowMs: number):
   if (expiry === null) return null;
   const until = new Date(certificate.notAfterMs).toISOString();
   return {
-    found: `a certificate for ${quote(certificate.names.join(', '))} that ${expiry} (${until})`,
+    found: `a certificate ${certificate.names.length === 0 ? '' : `for ${quote(certificate.names.join(', '))} `}that ${expiry} (${until})`,
     allowed: 'a certificate that is valid for 14 more days',
     remedy: 'renew it, then reload',
   };

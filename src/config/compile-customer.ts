@@ -1,5 +1,6 @@
 /** A customer file's validated document → the customer's snapshot, compared with the certificates that it names and with the node. */
-import {type CertificateResult, describeExpiry, isCovered} from '#src/config/certificates.ts';
+import type {CertificateWish, FoundCertificate} from '#src/config/certificate-wishes.ts';
+import {describeExpiry, isCovered} from '#src/config/certificates.ts';
 import {compileLimits, type RouteDefaults} from '#src/config/compile-shared.ts';
 import {compilePool} from '#src/config/compile-pool.ts';
 import {compileSite} from '#src/config/compile-route.ts';
@@ -19,8 +20,7 @@ export interface NodeContext {
 }
 
 export interface CustomerContext extends NodeContext {
-  /** By position in `certificates`. */
-  readonly certificates: readonly CertificateResult[];
+  readonly certificates: readonly FoundCertificate[];
   readonly nowMs: number;
 }
 
@@ -31,13 +31,16 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
     networks: input.networks,
     sourceAddress: {ipv4: input.source_address?.ipv4 ?? null, ipv6: input.source_address?.ipv6 ?? null},
     certificates: compileCertificates(context, report),
-    pools: Object.entries(input.pools).map(([name, pool]) => compilePool(name, pool, probeHosts.get(name) ?? 'localhost')),
+    pools: Object.entries(input.pools).map(([name, pool]) => compilePool(name, pool, {
+      probeHost: probeHosts.get(name) ?? 'localhost', roots: findOfPool(context, name, 'roots'), certificate: findOfPool(context, name, 'client'),
+    })),
     sites: input.sites.map((site) => compileSite(site, context.defaults)),
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
   };
   warnOfUnusedPools(input, report);
-  if (context.certificates.every((result) => result.ok)) checkReachability(content, context.node, report);
+  warnOfUnverifiedPools(input, report);
+  if (context.certificates.every(({result}) => result.ok)) checkReachability(content, context.node, report);
   if (context.node !== null) {
     for (const use of findOwnAddresses(content, context.node)) report.problem(pathOfServer(use), describeOwnAddress(use));
   }
@@ -52,18 +55,24 @@ export function describeOwnAddress({listener}: OwnAddressUse): Complaint {
   return {found: `an address that ${listener} of Torwart itself has`, allowed: 'the address of an application', remedy: 'correct the address or the port'};
 }
 
+/** Reports on all certificates; returns those of the hosts. */
 function compileCertificates({certificates, nowMs}: CustomerContext, report: Report): readonly CertificateSnapshot[] {
   const compiled: CertificateSnapshot[] = [];
-  for (const [index, result] of certificates.entries()) {
+  for (const {wish: {use, place}, result} of certificates) {
     if (!result.ok) {
-      report.problem(['certificates', index, result.part], result.complaint);
+      report.problem([...place, result.part], result.complaint);
       continue;
     }
-    compiled.push(result.certificate);
+    if (use === 'server') compiled.push(result.certificate);
     const expiry = describeExpiry(result.certificate, nowMs);
-    if (expiry !== null) report.warning(['certificates', index, 'cert'], expiry);
+    if (expiry !== null) report.warning([...place, use === 'roots' ? 'ca' : 'cert'], expiry);
   }
   return compiled;
+}
+
+function findOfPool({certificates}: CustomerContext, pool: string, use: CertificateWish['use']): CertificateSnapshot | null {
+  const found = certificates.find(({wish}) => wish.use === use && wish.place[1] === pool);
+  return found?.result.ok === true ? found.result.certificate : null;
 }
 
 /** The first host without wildcard that is routed to each pool. */
@@ -83,6 +92,13 @@ function warnOfUnusedPools({pools, sites}: CustomerInput, report: Report): void 
   const used = new Set(sites.flatMap((site) => site.routes.map(({pool}) => pool)));
   for (const pool of Object.keys(pools)) {
     if (!used.has(pool)) report.warning(['pools', pool], {found: `the pool ${pool} without a route`, allowed: 'pools that are used', remedy: 'remove it, or route to it'});
+  }
+}
+
+function warnOfUnverifiedPools({pools}: CustomerInput, report: Report): void {
+  for (const [pool, {tls}] of Object.entries(pools)) {
+    if (tls?.insecure === undefined) continue;
+    report.warning(['pools', pool, 'tls', 'insecure'], {found: 'TLS without verification: whoever answers is believed', allowed: '`ca` and `server_name`', remedy: 'remove `insecure`, and give the `ca` that the certificates of the servers descend from'});
   }
 }
 

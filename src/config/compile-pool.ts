@@ -1,20 +1,32 @@
 /** A pool of servers. */
 import type {PoolInput} from '#src/config/customer-schema.ts';
 import {probeTimeoutOf} from '#src/config/pool-checks.ts';
-import type {HashKeySnapshot, HealthSnapshot, PoolSnapshot} from '#src/config/snapshot.ts';
+import type {CertificateSnapshot, HashKeySnapshot, HealthSnapshot, PoolSnapshot, PoolTlsSnapshot} from '#src/config/snapshot.ts';
 
-/** `probeHost` is for probes that name no host. */
-export function compilePool(name: string, input: PoolInput, probeHost: string): PoolSnapshot {
+export interface PoolContext {
+  /** For probes that name no host. */
+  readonly probeHost: string;
+  /** What `tls.ca` and `tls.cert` have been read as; null where they are not there or cannot be used. */
+  readonly roots: CertificateSnapshot | null;
+  readonly certificate: CertificateSnapshot | null;
+}
+
+export function compilePool(name: string, input: PoolInput, context: PoolContext): PoolSnapshot {
   return {
     name,
-    tls: null,
+    tls: compileTls(input, context),
     servers: input.servers.map(({address, weight, backup, drain}) => ({...address, weight, backup, drain})),
     balance: input.balance,
     hashKey: compileHashKey(input),
-    health: compileHealth(input, probeHost),
+    health: compileHealth(input, context.probeHost),
     passive: {failures: input.passive.failures, forMs: input.passive.for},
     connectionsMax: input.connections,
   };
+}
+
+function compileTls({tls}: PoolInput, {roots, certificate}: PoolContext): PoolTlsSnapshot | null {
+  if (tls === undefined) return null;
+  return {caPem: roots?.certPem ?? null, serverName: tls.server_name ?? '', certificate, isVerified: tls.insecure === undefined, versionMin: tls.min_version};
 }
 
 function compileHashKey({hash}: PoolInput): HashKeySnapshot {

@@ -9,6 +9,7 @@ import {host, mediaType, probeHost, probePath, redirectTarget, routePath, status
 import {choice, duration, fieldName, fieldValue, filePath, flag, integer, method, name, presence, scalar, readText, section, size} from '#src/config/scalars.ts';
 import {rulesSection} from '#src/config/rule-schema.ts';
 import {limitsSection, routeTimeoutsSection} from '#src/config/shared-sections.ts';
+import {tlsSection} from '#src/config/tls-schema.ts';
 
 const server = section({
   address: serverAddress.describe("IP address and port, inside the customer's networks."),
@@ -54,6 +55,7 @@ const pool = checked(section({
     .describe('How a server is chosen. All of them respect weights.'),
   hash: hashSection.optional().describe('What `consistent_hash` hashes. Default: the client address.'),
   health: healthSection.optional().describe('Active probes. Default: none.'),
+  tls: tlsSection.optional().describe('TLS to the servers, for traffic and probes: see [upstreams.md](upstreams.md). Default: cleartext.'),
   passive: passiveSection.describe('What failures of real requests do.'),
   connections: integer(1, 100_000).prefault(256).describe('Connections to one server at most, over all threads.'),
 }), checkPool);

@@ -5,7 +5,8 @@
  * result, so then the one from before is used again: parsing and checking ten thousand files to find one that changed takes seconds.
  */
 import path from 'node:path';
-import {CERTIFICATE_FILE_BYTES_MAX, type CertificateResult, compileCertificate, expiryOf} from '#src/config/certificates.ts';
+import {type CertificateWish, listCertificates} from '#src/config/certificate-wishes.ts';
+import {CERTIFICATE_FILE_BYTES_MAX, type CertificateResult, compileCertificate, compileRoots, expiryOf} from '#src/config/certificates.ts';
 import {compileCustomer, type NodeContext} from '#src/config/compile-customer.ts';
 import {type CustomerInput, customerSchema} from '#src/config/customer-schema.ts';
 import {CONFIG_FILE_BYTES_MAX, type Locate, parseConfigDocument} from '#src/config/document.ts';
@@ -31,15 +32,17 @@ export interface CustomerResult {
 /** Everything that a result depends on. */
 export interface CustomerOrigin {
   readonly read: ReadResult;
-  /** Certificates and keys, in the order of the file. */
+  /** Everything of `listCertificates`, in its order. */
   readonly certificates: readonly CertificateOrigin[];
   readonly context: NodeContext;
   readonly nowMs: number;
 }
 
 interface CertificateOrigin {
+  readonly wish: CertificateWish;
   readonly cert: NamedRead;
-  readonly key: NamedRead;
+  /** Null where no key belongs to it. */
+  readonly key: NamedRead | null;
   readonly result: CertificateResult;
 }
 
@@ -72,7 +75,7 @@ export async function loadCustomer(file: string, loading: CustomerLoading, befor
 
 async function readAgain(certificates: readonly CertificateOrigin[], source: FileSource): Promise<readonly CertificateOrigin[]> {
   const again: CertificateOrigin[] = [];
-  for (const before of certificates) again.push(await readCertificate(before.cert.file, before.key.file, source, before));
+  for (const before of certificates) again.push(await readCertificate(before.wish, before.cert.file, before.key?.file ?? null, source, before));
   return again;
 }
 
@@ -96,7 +99,7 @@ async function makeCustomer(file: string, read: ReadResult, loading: CustomerLoa
     return toResult(name, document.locate, null, report, origin);
   }
   const certificates = known.length > 0 ? known : await readCertificates(parsed.data, file, loading.source);
-  const customer = compileCustomer(parsed.data, {...context, certificates: certificates.map(({result}) => result), nowMs}, report);
+  const customer = compileCustomer(parsed.data, {...context, certificates: certificates.map(({wish, result}) => ({wish, result})), nowMs}, report);
   return toResult(name, document.locate, customer, report, {...origin, certificates});
 }
 
@@ -108,24 +111,31 @@ function toResult(name: string | null, locate: Locate, customer: CustomerSnapsho
 async function readCertificates(input: CustomerInput, file: string, source: FileSource): Promise<readonly CertificateOrigin[]> {
   const resolve = (relative: string): string => path.resolve(path.dirname(file), relative);
   const certificates: CertificateOrigin[] = [];
-  for (const {cert, key} of input.certificates) certificates.push(await readCertificate(resolve(cert), resolve(key), source));
+  for (const wish of listCertificates(input)) {
+    certificates.push(await readCertificate(wish, resolve(wish.cert), wish.key === null ? null : resolve(wish.key), source));
+  }
   return certificates;
 }
 
 /** Checking that a key fits its certificate is the dearest part of a customer: a pair that is the same as before keeps its result. */
-async function readCertificate(certFile: string, keyFile: string, source: FileSource, before?: CertificateOrigin): Promise<CertificateOrigin> {
+async function readCertificate(wish: CertificateWish, certFile: string, keyFile: string | null, source: FileSource, before?: CertificateOrigin): Promise<CertificateOrigin> {
   const cert = {file: certFile, read: await source.readText(certFile, CERTIFICATE_FILE_BYTES_MAX, before?.cert.read)};
-  const key = {file: keyFile, read: await source.readText(keyFile, CERTIFICATE_FILE_BYTES_MAX, before?.key.read)};
-  if (before !== undefined && cert.read === before.cert.read && key.read === before.key.read) return before;
-  const isSame = before !== undefined && isSameContent(before.cert.read, cert.read) && isSameContent(before.key.read, key.read);
-  return {cert, key, result: isSame ? before.result : compilePair(cert.read, key.read)};
+  const key = keyFile === null ? null : {file: keyFile, read: await source.readText(keyFile, CERTIFICATE_FILE_BYTES_MAX, before?.key?.read)};
+  if (before !== undefined && cert.read === before.cert.read && key?.read === before.key?.read) return before;
+  const isSame = before !== undefined && isSameContent(before.cert.read, cert.read) && isSameKey(before.key, key);
+  return {wish, cert, key, result: isSame ? before.result : compileReads(wish, cert.read, key?.read)};
 }
 
-function compilePair(cert: ReadResult, key: ReadResult): CertificateResult {
-  if (!cert.ok) return unreadable('cert', cert.reason);
-  return key.ok ? compileCertificate(cert.text, key.text) : unreadable('key', key.reason);
+function isSameKey(before: NamedRead | null, key: NamedRead | null): boolean {
+  return before === null || key === null ? before === key : isSameContent(before.read, key.read);
 }
 
-function unreadable(part: 'cert' | 'key', reason: string): CertificateResult {
+function compileReads({use}: CertificateWish, cert: ReadResult, key: ReadResult | undefined): CertificateResult {
+  if (!cert.ok) return unreadable(use === 'roots' ? 'ca' : 'cert', cert.reason);
+  if (use === 'roots' || key === undefined) return compileRoots(cert.text);
+  return key.ok ? compileCertificate(use, cert.text, key.text) : unreadable('key', key.reason);
+}
+
+function unreadable(part: 'cert' | 'key' | 'ca', reason: string): CertificateResult {
   return {ok: false, part, complaint: {found: reason, allowed: 'a readable PEM file of at most 256 KiB', remedy: 'correct the path (it is relative to this file) or the permissions'}};
 }

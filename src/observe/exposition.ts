@@ -175,6 +175,15 @@ function endpointSamples(
   return samples;
 }
 
+function tlsSamples({snapshot}: CustomerAssignment): Sample[] {
+  return snapshot.pools.flatMap(({name: pool, tls}) => (tls === null ? [] : [{labels: {customer: snapshot.name, pool}, value: Number(!tls.isVerified)}]));
+}
+
+function clientCertificateSamples({snapshot}: CustomerAssignment): Sample[] {
+  return snapshot.pools.flatMap(({name: pool, tls}) =>
+    (tls === null || tls.certificate === null ? [] : [{labels: {customer: snapshot.name, pool}, value: tls.certificate.notAfterMs / 1000}]));
+}
+
 function createConfigurationMetrics({version, revision, customers, reload, isReady}: ExpositionSources): Metric[] {
   return [
     new ReadGauge('torwart_build_info', 'Version of Torwart and of the Node that runs it.', () => [{labels: {version, node: process.version}, value: 1}]),
@@ -192,6 +201,10 @@ function createConfigurationMetrics({version, revision, customers, reload, isRea
     new ReadGauge('torwart_reload_last_successful', '1 where the last reload put everything in force.', () => single(Number(reload().lastOutcome === 'success'))),
     new ReadGauge('torwart_certificate_not_after_timestamp_seconds', 'When a certificate expires, by its first name; the earliest of those with the same name.',
       () => Array.from(customers()).flatMap(({snapshot}) => certificateSamples(snapshot.name, snapshot.certificates))),
+    new ReadGauge('torwart_upstream_certificate_not_after_timestamp_seconds', 'When the certificate expires that is shown to the servers of a pool.',
+      () => Array.from(customers()).flatMap(clientCertificateSamples)),
+    new ReadGauge('torwart_upstream_tls_insecure', '1 for each pool with TLS whose servers are not verified, 0 for each whose are.',
+      () => Array.from(customers()).flatMap(tlsSamples)),
   ];
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
 import {test} from 'node:test';
+import type {PoolTlsSnapshot} from '#src/config/snapshot.ts';
 import {FAULT_CODES} from '#src/core/faults.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {createExposition, renderExposition, type ExpositionSources} from '#src/observe/exposition.ts';
@@ -117,6 +118,19 @@ test('the configuration, its reloads and the threads', async () => {
     ['torwart_ready', 1],
   ];
   for (const [key, value] of expected) assert.equal(series.get(key), value, key);
+});
+
+test('pools with TLS: whether their servers are verified, and when the certificate ends that is shown to them', async () => {
+  const tls: PoolTlsSnapshot = {caPem: null, serverName: '', certificate: null, isVerified: true, versionMin: 'TLSv1.2'};
+  const certificate = {certPem: '', keyPem: '', names: [], notAfterMs: 3_000_000};
+  const pools = [makePool({name: 'clear'}), makePool({name: 'right', tls: {...tls, certificate}}), makePool({name: 'wrong', tls: {...tls, isVerified: false}})];
+  const series = await scrape(createSources([makeCustomer('acme', {pools})]));
+  const found = [...series].filter(([key]) => /^torwart_upstream_(?:tls|certificate)/.test(key));
+  assert.deepEqual(found, [
+    ['torwart_upstream_certificate_not_after_timestamp_seconds{customer="acme",pool="right"}', 3000],
+    ['torwart_upstream_tls_insecure{customer="acme",pool="right"}', 0],
+    ['torwart_upstream_tls_insecure{customer="acme",pool="wrong"}', 1],
+  ]);
 });
 
 test('the number of series follows the configuration and the fault table alone', async () => {
