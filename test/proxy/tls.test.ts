@@ -8,7 +8,7 @@ import {promisify} from 'node:util';
 import type {FaultCode} from '#src/core/faults.ts';
 import {TLS_CIPHERS} from '#src/core/tls-parameters.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
-import {eventually} from '#test/support/eventually.ts';
+import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream, OK} from '#test/support/fake-upstream.ts';
 import {ProxyHarness, type HarnessOptions} from '#test/support/proxy-harness.ts';
 import type {TlsClient} from '#test/support/raw-client.ts';
@@ -111,6 +111,14 @@ describe('versions and suites', () => {
       servername: 'acme.test', minVersion: version, maxVersion: version, ciphers: 'DEFAULT:@SECLEVEL=0',
     }, 'tls_failed').then(() => undefined));
   }
+
+  test('a client cannot make the server do its handshake again (CVE-2011-1473)', async (context) => {
+    const client = await proxy.connectTls(context, {servername: 'acme.test', maxVersion: 'TLSv1.2'});
+    const state = {isRenegotiated: false};
+    client.tls.renegotiate({rejectUnauthorized: false}, (error) => { state.isRenegotiated = error === null; });
+    await settle();
+    assert.equal(state.isRenegotiated, false);
+  });
 
   test('a protocol that is not served is refused by ALPN: tls_failed', async (context) => {
     await refuse(context, {servername: 'acme.test', ALPNProtocols: ['h3']}, 'tls_failed');
