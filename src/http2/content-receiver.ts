@@ -134,9 +134,10 @@ export class ContentReceiver<Context> implements ContentSink {
     stream.credit = 0;
   }
 
+  /** Streams that are paused may hold most of the window: then the others' credit is not collected for longer than what is left of it. */
   #giveBackConnection(bytes: number): void {
     this.#credit += bytes;
-    if (this.#credit < CONNECTION_CREDIT_MIN) return;
+    if (this.#credit === 0 || (this.#credit < CONNECTION_CREDIT_MIN && this.#credit < this.#window)) return;
     this.#output.writeWindowUpdate(0, this.#credit);
     this.#window += this.#credit;
     this.#credit = 0;

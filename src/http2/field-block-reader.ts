@@ -4,6 +4,8 @@ import {ERROR, FLAG, FRAME_HEADER_BYTES, type ErrorCode} from '#src/http2/frames
 
 const PRIORITY_BYTES = 5;
 
+const NOTHING = Buffer.alloc(0);
+
 /** `complete`: the block is in `bytes[start, end)`. Otherwise the connection's error. */
 export type BlockResult = 'complete' | 'incomplete' | ErrorCode;
 
@@ -11,7 +13,7 @@ export class FieldBlockReader {
   /** The stream whose block is being received; 0: none. */
   openStreamId = 0;
   isEnd = false;
-  bytes: Buffer = Buffer.alloc(0);
+  bytes: Buffer = NOTHING;
   start = 0;
   end = 0;
   /** Frames of this block, with their headers. */
@@ -34,6 +36,11 @@ export class FieldBlockReader {
     if ((flags & FLAG.END_HEADERS) !== 0) return 'complete';
     this.openStreamId = streamId;
     return 'incomplete';
+  }
+
+  /** The block is decoded: an idle connection must not keep alive what it was received in. */
+  release(): void {
+    this.bytes = NOTHING;
   }
 
   /** A frame of CONTINUATION of the open block. "CONTINUATION flood": CVE-2024-27316 and its like in many servers. */

@@ -128,8 +128,10 @@ export class FrameParser implements FrameSink {
 
   #onBlock(streamId: number, result: BlockResult): void {
     if (result === 'incomplete') return;
-    if (result === 'complete') this.#events.onBlock(streamId, this.#block);
-    else this.#events.onViolation(result, result === ERROR.ENHANCE_YOUR_CALM ? 'h2_continuation_flood' : 'h2_protocol');
+    if (result === 'complete') {
+      this.#events.onBlock(streamId, this.#block);
+      this.#block.release();
+    } else this.#events.onViolation(result, result === ERROR.ENHANCE_YOUR_CALM ? 'h2_continuation_flood' : 'h2_protocol');
   }
 
   #onSettings(flags: number, bytes: Buffer, start: number, end: number): void {

@@ -52,9 +52,16 @@ export class HpackDecoder {
     this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
-    if (!this.#readSizeUpdates()) return 'invalid';
+    const result = this.#readSizeUpdates() ? this.#readFields(sink) : 'invalid';
+    // What it was received in is not kept alive.
+    this.#bytes = this.#scratch;
+    this.#text = this.#scratch;
+    return result;
+  }
+
+  #readFields(sink: FieldSink): DecodeResult {
     while (this.#at < this.#end) {
-      const field = this.#readField(bytes[this.#at] as number);
+      const field = this.#readField(this.#bytes[this.#at] as number);
       if (field === null) return 'invalid';
       if (!sink.add(field)) return 'stopped';
     }

@@ -205,14 +205,17 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
     requests.begin(this.#options.scheme);
     if (!this.#decode(block, requests)) return;
     const priority = this.#registry.takePriority(streamId) ?? requests.priority;
-    if (this.#phase === 'left') this.#refuse(streamId, ERROR.REFUSED_STREAM);
-    else if (this.#registry.size >= LIMITS.h2StreamsMax) this.#refuseSurplus(streamId);
-    else {
+    // Sent before the client had read the last GOAWAY, unless there is much of it.
+    if (this.#phase === 'left') this.#refuse(streamId, ERROR.REFUSED_STREAM, 'stray');
+    else if (this.#registry.size >= LIMITS.h2StreamsMax) {
+      this.#handler.onRefusedRequest('h2_streams_exceeded');
+      // Before it has our settings a client cannot know the limit.
+      this.#refuse(streamId, ERROR.REFUSED_STREAM, this.#areSettingsAcknowledged ? 'provoked' : 'stray');
+    } else {
       const verdict = requests.finish(isEnd);
       if (verdict === 'malformed') {
-        this.#refuse(streamId, ERROR.PROTOCOL_ERROR);
         this.#handler.onRefusedRequest('h2_request_malformed');
-        this.onGlitch('provoked');
+        this.#refuse(streamId, ERROR.PROTOCOL_ERROR, 'provoked');
         return;
       }
       const stream = this.#open(streamId, isEnd);
@@ -235,16 +238,11 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
     return stream;
   }
 
-  #refuse(streamId: number, code: ErrorCode): void {
+  /** Nothing of the request has been done (RFC 9113 §8.7). */
+  #refuse(streamId: number, code: ErrorCode, glitch: Glitch): void {
     this.#sender.output.writeReset(streamId, code);
     this.#registry.rememberReset(streamId);
-  }
-
-  /** Before it has our settings a client cannot know the limit; and nothing of a refused request has been done (RFC 9113 §8.7). */
-  #refuseSurplus(streamId: number): void {
-    this.#refuse(streamId, ERROR.REFUSED_STREAM);
-    this.#handler.onRefusedRequest('h2_streams_exceeded');
-    if (this.#areSettingsAcknowledged) this.onGlitch('provoked');
+    this.onGlitch(glitch);
   }
 
   /** Fields after the content; or of a stream that is over. */

@@ -151,6 +151,17 @@ test('more and more streams are an attack, once the limit is known', () => {
   assert.ok(peer.events.includes('error ENHANCE_YOUR_CALM h2_provoked_resets'));
 });
 
+test('requests without end after the last GOAWAY', () => {
+  const peer = new Peer();
+  peer.send(opening(), request(1));
+  peer.session.drain(peer.nowMs);
+  peer.send(ping(FLAG.ACK, 'draining'));
+  for (let i = 1; i <= GLITCH_LIMITS.stray.burst; i++) peer.send(request(idOf(i)));
+  assert.equal(peer.session.isFinished, false);
+  peer.send(request(9999));
+  assertEndedBy(peer, ERROR.ENHANCE_YOUR_CALM, 'h2_stray_frames', 1);
+});
+
 test('flow control is disregarded', () => {
   const full = Buffer.alloc(LIMITS.h2FrameBytesMax);
   const peer = new Peer();

@@ -282,7 +282,33 @@ test('the part of the connection\'s window that a stream held is free when it is
   }
   assert.deepEqual(peer.takeLines(), []);
   for (const streamId of [1, 3]) peer.session.resetStream(peer.stream(streamId), 8);
-  assert.deepEqual(peer.takeLines(), ['> RST_STREAM 1 CANCEL', '> RST_STREAM 3 CANCEL', `> WINDOW_UPDATE 0 ${2 * LIMITS.h2StreamWindowBytes}`]);
+  const update = `> WINDOW_UPDATE 0 ${LIMITS.h2StreamWindowBytes}`;
+  assert.deepEqual(peer.takeLines().sort(), ['> RST_STREAM 1 CANCEL', '> RST_STREAM 3 CANCEL', update]);
+  peer.session.resetStream(peer.stream(5), 8);
+  assert.deepEqual(peer.takeLines(), ['> RST_STREAM 5 CANCEL', `> WINDOW_UPDATE 0 ${2 * LIMITS.h2StreamWindowBytes}`]);
+});
+
+test('uploads go on while others hold most of the connection\'s window', () => {
+  const peer = new Peer();
+  const full = Buffer.alloc(LIMITS.h2FrameBytesMax);
+  peer.send(opening());
+  let window = LIMITS.h2ConnectionWindowBytes;
+  for (const streamId of [1, 3, 5]) {
+    peer.send(upload(streamId));
+    peer.session.pauseBody(peer.stream(streamId));
+    for (let sent = 0; sent < LIMITS.h2StreamWindowBytes; sent += full.length) peer.send(data(streamId, full));
+    window -= LIMITS.h2StreamWindowBytes;
+  }
+  peer.send(upload(7));
+  for (let sent = 0; sent < 4 * LIMITS.h2ConnectionWindowBytes; sent += full.length) {
+    assert.ok(window >= full.length, `stuck after ${sent} bytes`);
+    peer.send(data(7, full));
+    window -= full.length;
+    for (const {type, streamId, payload} of peer.takeFrames()) {
+      if (type === FRAME.WINDOW_UPDATE && streamId === 0) window += payload.readUInt32BE(0);
+    }
+  }
+  assert.deepEqual(peer.faults, []);
 });
 
 test('draining: two steps, and requests in flight are finished', () => {
