@@ -35,10 +35,17 @@ interface Subject {
   readonly slot: EndpointSlot;
 }
 
+interface ProbedCustomer {
+  readonly assignment: CustomerAssignment;
+  /** By `endpointKey`. */
+  readonly checks: ReadonlyMap<string, EndpointCheck>;
+}
+
 export class Prober {
   readonly #options: ProberOptions;
   readonly #gate = new FairGate(PROBES_MAX, PROBES_PER_CUSTOMER_MAX);
-  #checks = new Map<string, EndpointCheck>();
+  #customers = new Map<string, ProbedCustomer>();
+  #ownListeners: readonly SocketAddress[] = [];
 
   constructor(options: ProberOptions) {
     this.#options = options;
@@ -46,22 +53,39 @@ export class Prober {
 
   /** Unchanged endpoints go on as they are; a changed check keeps its endpoint's state and starts a new schedule. */
   update(configuration: Configuration): void {
-    const previous = this.#checks;
-    this.#checks = new Map();
-    for (const [key, subject] of collectSubjects(configuration, this.#options.threads)) {
-      const known = previous.get(key);
-      if (known !== undefined && isDeepStrictEqual(known.subject.target, subject.target)) {
-        this.#checks.set(key, known);
-        continue;
-      }
-      this.#checks.set(key, new EndpointCheck(subject, known?.progress ?? UNPROBED, this.#gate, this.#options));
+    const previous = this.#customers;
+    const ownListeners = ownListenersOf(configuration.snapshot.node);
+    const isNodeSame = isDeepStrictEqual(ownListeners, this.#ownListeners);
+    this.#customers = new Map();
+    this.#ownListeners = ownListeners;
+    for (const [name, assignment] of configuration.assignments) {
+      const known = previous.get(name);
+      previous.delete(name);
+      this.#customers.set(name, isNodeSame && known?.assignment === assignment ? known : this.#replace(known, assignment));
     }
-    for (const [key, check] of previous) if (this.#checks.get(key) !== check) check.stop();
+    stopAll(previous);
   }
 
   stop(): void {
-    for (const check of this.#checks.values()) check.stop();
-    this.#checks.clear();
+    stopAll(this.#customers);
+    this.#customers.clear();
+  }
+
+  #replace(known: ProbedCustomer | undefined, assignment: CustomerAssignment): ProbedCustomer {
+    const checks = new Map<string, EndpointCheck>();
+    for (const [key, subject] of collectSubjects(assignment, this.#ownListeners, this.#options.threads)) {
+      const check = known?.checks.get(key);
+      const isSame = check !== undefined && isDeepStrictEqual(check.subject.target, subject.target);
+      checks.set(key, isSame ? check : new EndpointCheck(subject, check?.progress ?? UNPROBED, this.#gate, this.#options));
+    }
+    for (const [key, check] of known?.checks ?? []) if (checks.get(key) !== check) check.stop();
+    return {assignment, checks};
+  }
+}
+
+function stopAll(customers: ReadonlyMap<string, ProbedCustomer>): void {
+  for (const {checks} of customers.values()) {
+    for (const check of checks.values()) check.stop();
   }
 }
 
@@ -123,12 +147,7 @@ class EndpointCheck {
   }
 }
 
-function* collectSubjects(configuration: Configuration, threads: number): Generator<[string, Subject]> {
-  const ownListeners = ownListenersOf(configuration.snapshot.node);
-  for (const assignment of configuration.assignments.values()) yield* collectOfCustomer(assignment, ownListeners, threads);
-}
-
-function* collectOfCustomer({snapshot, endpoints}: CustomerAssignment, ownListeners: readonly SocketAddress[], threads: number): Generator<[string, Subject]> {
+function* collectSubjects({snapshot, endpoints}: CustomerAssignment, ownListeners: readonly SocketAddress[], threads: number): Generator<[string, Subject]> {
   const scope = {networks: parseCidrs(snapshot.networks), ownListeners};
   for (const {name: pool, health, servers, tls} of snapshot.pools) {
     if (health === null) continue;
@@ -138,7 +157,7 @@ function* collectOfCustomer({snapshot, endpoints}: CustomerAssignment, ownListen
       if (ref === undefined) throw new Error(`endpoint ${key} has no slot`);
       const target = {address, port, sourceAddress: sourceAddressFor(address, snapshot.sourceAddress), tls, scope, health};
       const subject = {customer: snapshot.name, pool, target, slot: new EndpointSlot(ref, threads, 0)};
-      yield [`${snapshot.name} ${key}`, subject];
+      yield [key, subject];
     }
   }
 }

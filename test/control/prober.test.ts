@@ -11,7 +11,7 @@ import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey} from '#src/shared/messages.ts';
 import {eventually} from '#test/control/fixtures/eventually.ts';
 import {createLogLines} from '#test/control/fixtures/log-lines.ts';
-import {HEALTH, makeCustomer, makePool, makeSnapshot} from '#test/control/fixtures/snapshots.ts';
+import {HEALTH, makeCustomer, makeNode, makePool, makeSnapshot} from '#test/control/fixtures/snapshots.ts';
 
 interface RawServer {
   readonly port: number;
@@ -200,4 +200,37 @@ test('a pool without health checks is not probed', async context => {
   update(stage, {...poolOf([2]), name: 'other'});
   await eventually('the other pool is probed', () => (stage.probed.get(2) ?? 0) > 2);
   assert.equal(stage.probed.get(1), undefined);
+});
+
+test('a customer that is gone is not probed any more', async context => {
+  const stage = createProberStage(context);
+  update(stage, poolOf([1]));
+  await eventually('it is probed', () => stage.probed.has(1));
+  stage.prober.update(stage.slots.assign(makeSnapshot('r', [makeCustomer('globex', {pools: [poolOf([2])]})])));
+  const before = stage.probed.get(1) ?? 0;
+  await eventually('the other customer is probed', () => (stage.probed.get(2) ?? 0) > 3);
+  assert.ok((stage.probed.get(1) ?? 0) <= before + 1);
+});
+
+test('a customer that has not changed is compared with the listeners of now', async context => {
+  const ports = new Set<number | undefined>();
+  const prober = new Prober({
+    threads: 1, log: createLogLines().log, random: () => 0.5,
+    probe: async ({scope}) => {
+      ports.add(scope.ownListeners[0]?.port);
+      return null;
+    },
+  });
+  context.after(() => prober.stop());
+  const slots = new SlotBook(1);
+  const customers = [makeCustomer('acme', {pools: [poolOf([1])]})];
+  const [listener] = makeNode().listeners;
+  assert.ok(listener !== undefined);
+  const before = slots.assign(makeSnapshot('1', customers, makeNode({listeners: [{...listener, port: 1001}]})));
+  prober.update(before);
+  await eventually('it is probed', () => ports.has(1001));
+  const after = slots.assign(makeSnapshot('2', customers, makeNode({listeners: [{...listener, port: 1002}]})), before);
+  assert.equal(after.assignments.get('acme'), before.assignments.get('acme'));
+  prober.update(after);
+  await eventually('it is probed with the new listener', () => ports.has(1002));
 });

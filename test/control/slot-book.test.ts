@@ -39,6 +39,14 @@ test('every customer, pool and endpoint has a slot of its own, and keeps it', ()
   assert.deepEqual([again?.counters, again?.poolCounters, again?.endpoints], [acme.counters, acme.poolCounters, acme.endpoints]);
 });
 
+test('only customers that have changed get an assignment of their own', () => {
+  const book = new SlotBook(THREADS);
+  const before = assign(book, [ACME, GLOBEX]);
+  const after = book.assign(makeSnapshot('r', [{...ACME, revision: '2'}, GLOBEX]), before);
+  assert.equal(after.assignments.get('globex'), before.assignments.get('globex'));
+  assert.equal(after.assignments.get('acme')?.snapshot.revision, '2');
+});
+
 test('the slots of a removed customer are zeroed and given away after a while, not at once', () => {
   const book = new SlotBook(THREADS);
   const before = assign(book, [ACME, GLOBEX]);
