@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict';
 import type {Socket} from 'node:net';
 import {test, type TestContext} from 'node:test';
+import {makeCertificate} from '#test/config/certificates.ts';
 import {PROBE} from '#test/support/attack.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream} from '#test/support/fake-upstream.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
-import {ROUTE_TIMEOUTS, acme, customer, pool, route, site} from '#test/support/snapshots.ts';
+import {HTTP, HTTPS, ROUTE_TIMEOUTS, acme, certificate, customer, pool, route, site} from '#test/support/snapshots.ts';
+
+const PAIR = await makeCertificate(['acme.test']);
 
 const MIB = 1024 * 1024;
 const TOTAL_BYTES = 64 * MIB;
@@ -45,18 +48,19 @@ function handedOver(socket: Socket): number {
 
 async function stage(context: TestContext): Promise<{upstream: FakeUpstream; proxy: ProxyHarness}> {
   const upstream = await FakeUpstream.start(context);
-  const proxy = await ProxyHarness.start(context, {customers: [acme([upstream.port], {route: {maxBodyBytes: 2 * TOTAL_BYTES}})]});
+  const customers = [{...acme([upstream.port], {route: {maxBodyBytes: 2 * TOTAL_BYTES}}), certificates: [certificate(PAIR, ['acme.test'])]}];
+  const proxy = await ProxyHarness.start(context, {customers, node: {listeners: [HTTP, HTTPS]}});
   return {upstream, proxy};
 }
 
-test('a client that reads slowly slows the application down, and gets everything', async (context) => {
+for (const listener of ['http', 'https'] as const) test(`a client of ${listener} that reads slowly slows the application down, and gets everything`, async (context) => {
   const {upstream, proxy} = await stage(context);
   upstream.respond = ({peer}) => {
     peer.send(`HTTP/1.1 200 OK\r\ncontent-length: ${TOTAL_BYTES}\r\n\r\n`);
     pump(peer.socket, TOTAL_BYTES);
     return null;
   };
-  const client = await proxy.connect(context);
+  const client = listener === 'http' ? await proxy.connect(context) : await proxy.connectTls(context, {servername: 'acme.test'});
   client.socket.removeAllListeners('data');
   client.socket.pause();
   client.send(PROBE);

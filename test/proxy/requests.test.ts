@@ -256,6 +256,21 @@ describe('an answer before the end of the body', () => {
     assert.deepEqual(proxy.faults(), {});
   });
 
+  test('of the application to a small body: the rest of the body is skipped, and the connection goes on', async (context) => {
+    const {upstream, proxy, client} = await stage(context, {requestBufferBytes: 0});
+    upstream.onPeer = (peer) => { peer.socket.once('data', () => { peer.send(OK); }); };
+    const smuggled = 'GET /evil HTTP/1.1\r\nhost: acme.test\r\n\r\n';
+    const bytes = post(`hello${smuggled}`);
+    client.send(bytes.slice(0, -smuggled.length));
+    assert.equal(fieldOf(await client.response(), 'connection'), undefined);
+    upstream.onPeer = () => undefined;
+    client.send(smuggled + PROBE);
+    assert.equal((await client.response()).body, 'ok');
+    await eventually('only the second connection is kept', () => upstream.openConnections === 1);
+    assert.deepEqual(upstream.peers.map(({received}) => received.split(' HTTP')[0]), ['POST /', 'GET /probe']);
+    assert.deepEqual(proxy.faults(), {});
+  });
+
   test('a body over the limit, while it streams: 413, and the upstream request ends', async (context) => {
     const {upstream, proxy, client} = await stage(context, {requestBufferBytes: 0, maxBodyBytes: 10});
     client.send('POST / HTTP/1.1\r\nhost: acme.test\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n');
