@@ -45,6 +45,7 @@ export interface BanBookParts {
 
 /** One line that a terminal and a log can show as it is: no control, format or line-separating characters, no spaces at its ends. */
 const REASON_PATTERN = /^(?! )[^\p{C}\p{Zl}\p{Zp}]+(?<! )$/u;
+const SOURCE_PATTERN = /^[a-z_]{1,32}$/;
 const QUEUE_SLACK = 1024;
 
 interface Entry {
@@ -87,7 +88,7 @@ export class BanBook {
    */
   ban({customer, network: text, reason, forMs, source}: BanOrder & {readonly source: string}): BanOutcome {
     const network = parseCidr(text);
-    const error = network === null ? describeNoNetwork(text) : this.#findObjection(network, customer) ?? checkOrder(reason, forMs);
+    const error = network === null ? describeNoNetwork(text) : this.#findObjection(network, customer) ?? checkOrder(reason, source, forMs);
     if (network === null || error !== null) return {ok: false, error: error ?? ''};
     const sinceMs = Math.floor(this.#parts.now() / 1000) * 1000;
     const ban: Ban = {customer, network: formatCidr(network), reason, source, sinceMs, untilMs: Math.ceil((this.#parts.now() + forMs) / 1000) * 1000};
@@ -182,8 +183,13 @@ export function isReason(text: string): boolean {
   return text.length <= LIMITS.banReasonLengthMax && REASON_PATTERN.test(text);
 }
 
-function checkOrder(reason: string, forMs: number): string | null {
+export function isSource(text: string): boolean {
+  return SOURCE_PATTERN.test(text);
+}
+
+function checkOrder(reason: string, source: string, forMs: number): string | null {
   if (!isReason(reason)) return `the reason must be one printable line of 1 to ${LIMITS.banReasonLengthMax} characters`;
+  if (!isSource(source)) return 'the source must be 1 to 32 lower-case letters and underscores';
   if (!(forMs >= 1000 && forMs <= LIMITS.banMsMax)) return 'a ban lasts from 1s to 8784h (366 days)';
   return null;
 }

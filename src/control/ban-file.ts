@@ -4,7 +4,7 @@ import path from 'node:path';
 import {z} from 'zod';
 import {formatCidr, parseCidr} from '#src/core/ip.ts';
 import {LIMITS} from '#src/core/limits.ts';
-import {isReason, type Ban} from '#src/control/ban-book.ts';
+import {isReason, isSource, type Ban} from '#src/control/ban-book.ts';
 
 const FORMAT = 1;
 const FOLDER_MODE = 0o700, FILE_MODE = 0o600;
@@ -19,7 +19,7 @@ const banSchema: z.ZodType<Ban> = z.strictObject({
     return cidr !== null && formatCidr(cidr) === text;
   }, 'not a canonical network'),
   reason: z.string().refine(isReason, 'not a reason'),
-  source: z.string().regex(/^[a-z_]{1,32}$/),
+  source: z.string().refine(isSource, 'not a source'),
   sinceMs: time,
   untilMs: time,
 });

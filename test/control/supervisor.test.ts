@@ -5,7 +5,7 @@ import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared
 import {SlotBook} from '#src/control/slot-book.ts';
 import {Supervisor, type SupervisorTimings} from '#src/control/supervisor.ts';
 import {NODE, NODE_ROW_LENGTH, sumRows} from '#src/shared/counters.ts';
-import type {SharedMemory} from '#src/shared/messages.ts';
+import type {BanOrder, SharedMemory} from '#src/shared/messages.ts';
 import {eventually} from '#test/control/fixtures/eventually.ts';
 import type {FakeCommand, FakeRecord} from '#test/control/fixtures/fake-worker.ts';
 import {createLogLines, type LogLine} from '#test/control/fixtures/log-lines.ts';
@@ -19,6 +19,8 @@ interface Stage {
   readonly memory: SharedMemory;
   readonly records: FakeRecord[];
   readonly lines: LogLine[];
+  /** What threads want banned, with who wants it. */
+  readonly banOrders: (readonly [order: BanOrder, source: string])[];
   readonly command: (command: FakeCommand) => void;
 }
 
@@ -34,10 +36,11 @@ function createStage(context: TestContext, {timings, clock = () => performance.n
   channel.addEventListener('message', event => void records.push(event.data as FakeRecord));
   const {log, lines} = createLogLines();
   const slots = new SlotBook(THREADS);
+  const banOrders: (readonly [BanOrder, string])[] = [];
   const supervisor = new Supervisor({
     workerUrl: new URL('fixtures/fake-worker.ts', import.meta.url),
     threads: THREADS, memory, log, clock, onRuleMatches: () => undefined,
-    onBan: () => undefined,
+    onBan: (...ban) => banOrders.push(ban),
     forgetThread: thread => {
       slots.forgetThread(thread);
       forgetConnectionsOfThread(memory, THREADS, thread);
@@ -48,7 +51,7 @@ function createStage(context: TestContext, {timings, clock = () => performance.n
     await supervisor.drain(1000);
     channel.close();
   });
-  return {supervisor, slots, memory, records, lines, command: message => channel.postMessage(message)};
+  return {supervisor, slots, memory, records, lines, banOrders, command: message => channel.postMessage(message)};
 }
 
 async function startStage(context: TestContext, first: Snapshot, options?: StageOptions): Promise<Stage> {
@@ -159,6 +162,14 @@ test('log lines of a thread carry its number', async context => {
   await eventually('logged', () => lines.some(({msg}) => msg === 'hello'));
   const line = lines.find(({msg}) => msg === 'hello');
   assert.deepEqual([line?.level, line?.['thread'], line?.['threads']], ['warn', 1, THREADS]);
+});
+
+test('a thread can ask for a ban', async context => {
+  const {banOrders, command} = await startStage(context, makeSnapshot('r1'));
+  const order: BanOrder = {customer: 'acme', network: '192.0.2.1', reason: 'failed logins', forMs: 60_000};
+  command({thread: 1, command: 'ban', order});
+  await eventually('it is heard', () => banOrders.length > 0);
+  assert.deepEqual(banOrders, [[order, 'fake_worker']]);
 });
 
 test('ticket keys are the same for all threads, and a replacement gets the latest', async context => {

@@ -62,7 +62,7 @@ test('banned from the node: reset before TLS and before a byte is read, and othe
   }
   assert.deepEqual([proxy.counter('connectionsOpened'), proxy.counter('tlsHandshakes'), upstream.bytesReceived], [0, 0, 0]);
   await assertServed(stage, context, OTHER);
-  const secure = await proxy.connectTls(context, {servername: 'acme.test', localAddress: OTHER});
+  const secure = await proxy.connectTls(context, {servername: 'acme.test'});
   secure.send(PROBE);
   assert.equal(statusOf(await secure.response()), 200);
   assert.deepEqual(proxy.faults(), {client_banned: 2});
