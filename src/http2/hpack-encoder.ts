@@ -19,16 +19,32 @@ const SECRET = ['authorization', 'cookie', 'proxy-authorization', 'set-cookie'];
 
 /** A line above a quarter of the table is not worth what it drives out. */
 const INDEXED_LINE_BYTES_MAX = LIMITS.h2HeaderTableBytes / 4;
-/** Lines that were sent and might be sent again, by hash. A power of two. */
-const SEEN_SLOTS = 64;
+/** So many lines are remembered that were sent and might be sent again. */
+const SEEN_LINES = 64;
 /** Below this a loop is faster than a call of the runtime's own writer. */
 const LOOPED_TEXT_BYTES_MAX = 32;
 /** `: ` and CRLF. */
 const LINE_OVERHEAD_BYTES = 4;
 
+/** Heads of a connection are alike, line by line, up to here; what is behind is only slower. */
+const HABITS_MAX = 32;
+
 interface NameRule {
   readonly staticIndex: number;
+  /** Null: indexed when it is worth it. */
   readonly kind: typeof NOT_INDEXED | typeof NEVER_INDEXED | null;
+}
+
+/**
+ * How a line was written: what it begins with, and how that is said. An entry of the table (`number` is its place among all that were ever
+ * added), of which `text` is the whole line; or a field that is not indexed (-1), of which it is the name with what is between it and the value.
+ */
+interface Habit {
+  readonly text: string;
+  readonly number: number;
+  readonly name: string;
+  readonly staticIndex: number;
+  readonly kind: typeof INDEXED | typeof NOT_INDEXED | typeof NEVER_INDEXED;
 }
 
 const STATIC_STATUS: ReadonlyMap<number, number> = new Map(STATIC_TABLE.flatMap(([name, value], i) => (name === ':status' ? [[Number(value), i + 1]] : [])));
@@ -44,15 +60,19 @@ export function encodedBytesMax(linesLength: number): number {
 }
 
 export class HpackEncoder {
-  /** Each line of the table and its number; the oldest comes first, because a map keeps the order in which keys were added. */
-  readonly #numbers = new Map<string, number>();
+  /** The table by lines; the oldest comes first, because a map keeps the order in which keys were added. */
+  readonly #entries = new Map<string, Habit>();
+  /** How the lines of the last heads were written: to compare with what stood in the same place is faster than to look up. */
+  readonly #habits: (Habit | null)[] = [];
   /** Entries ever added. */
   #added = 0;
   #size = 0;
   #sizeMax: number = LIMITS.h2HeaderTableBytes;
   /** The least size since the last block, where the client has to be told of a change; -1 where not. */
   #announcedSizeMin = -1;
+  /** Hashes, in a ring. */
   #seen: Int32Array | null = null;
+  #seenCount = 0;
 
   get tableSize(): number {
     return this.#size;
@@ -75,9 +95,24 @@ export class HpackEncoder {
   encode(out: OutputBuffer, status: number, lines: string): void {
     if (this.#announcedSizeMin >= 0) this.#announceSize(out);
     if (status !== 0) this.#writeStatus(out, status);
-    for (let at = 0; at < lines.length;) {
-      const end = lines.indexOf('\r\n', at) + 2;
-      this.#writeLine(out, lines.slice(at, end));
+    for (let at = 0, place = 0; at < lines.length; place++) {
+      const habit = this.#habits[place] ?? null;
+      if (habit !== null && lines.startsWith(habit.text, at)) {
+        if (this.#isInTable(habit)) {
+          this.#writeIndex(out, habit);
+          at += habit.text.length;
+          continue;
+        }
+        if (habit.number < 0) {
+          const end = lines.indexOf('\r', at);
+          writeLiteral(out, habit, lines.slice(at + habit.text.length, end));
+          at = end + 2;
+          continue;
+        }
+      }
+      const end = lines.indexOf('\r', at) + 2;
+      const written = this.#writeLine(out, lines.slice(at, end));
+      if (place < HABITS_MAX) this.#habits[place] = written;
       at = end;
     }
   }
@@ -99,27 +134,34 @@ export class HpackEncoder {
     writeText(out, String(status));
   }
 
-  #writeLine(out: OutputBuffer, line: string): void {
-    const number = this.#numbers.get(line);
-    if (number !== undefined) {
-      writeInteger(out, DYNAMIC_INDEX_MIN + this.#added - 1 - number, 0x7f, 0x80);
-      return;
+  #isInTable({number}: Habit): boolean {
+    return number >= this.#added - this.#entries.size;
+  }
+
+  #writeIndex(out: OutputBuffer, {number}: Habit): void {
+    writeInteger(out, DYNAMIC_INDEX_MIN + this.#added - 1 - number, 0x7f, 0x80);
+  }
+
+  /** Returns how the next line like it can be written; null where it is still to be seen. */
+  #writeLine(out: OutputBuffer, line: string): Habit | null {
+    const entry = this.#entries.get(line);
+    if (entry !== undefined) {
+      this.#writeIndex(out, entry);
+      return entry;
     }
     const colon = line.indexOf(':');
     const name = line.slice(0, colon).toLowerCase();
     const value = line.slice(colon + 2, -2);
     const rule = RULES.get(name);
     const staticIndex = rule?.staticIndex ?? 0;
-    const kind = rule?.kind ?? (this.#isWorthIndexing(line) ? INDEXED : NOT_INDEXED);
-    writeInteger(out, staticIndex, kind.mask, kind.bits);
-    if (kind === INDEXED) {
-      if (staticIndex === 0) writeShortest(out, name);
-      writeShortest(out, value);
-      this.#add(line);
-    } else {
-      if (staticIndex === 0) writeText(out, name);
-      writeText(out, value);
+    if (rule === undefined || rule.kind === null) {
+      if (this.#isWorthIndexing(line)) return this.#addLine(out, line, name, value, staticIndex);
+      writeLiteral(out, {text: '', number: -1, name, staticIndex, kind: NOT_INDEXED}, value);
+      return null;
     }
+    const habit: Habit = {text: copyText(line.slice(0, colon + 2)), number: -1, name: copyText(name), staticIndex, kind: rule.kind};
+    writeLiteral(out, habit, value);
+    return habit;
   }
 
   /** True when the line has been sent before: what never comes again (ids, timings) must not drive out what does. */
@@ -127,29 +169,43 @@ export class HpackEncoder {
     if (line.length > INDEXED_LINE_BYTES_MAX || line.length - LINE_OVERHEAD_BYTES + ENTRY_OVERHEAD_BYTES > this.#sizeMax) return false;
     let hash = 1;
     for (let i = 0; i < line.length; i++) hash = (Math.imul(hash, 31) + line.charCodeAt(i)) | 0;
-    this.#seen ??= new Int32Array(SEEN_SLOTS);
-    const slot = (hash ^ (hash >>> 16)) & (SEEN_SLOTS - 1);
-    if (this.#seen[slot] === hash) return true;
-    this.#seen[slot] = hash;
+    this.#seen ??= new Int32Array(SEEN_LINES);
+    if (this.#seen.includes(hash)) return true;
+    this.#seen[this.#seenCount++ % SEEN_LINES] = hash;
     return false;
   }
 
-  #add(line: string): void {
+  #addLine(out: OutputBuffer, line: string, name: string, value: string, staticIndex: number): Habit {
+    writeInteger(out, staticIndex, INDEXED.mask, INDEXED.bits);
+    if (staticIndex === 0) writeShortest(out, name);
+    writeShortest(out, value);
     const size = line.length - LINE_OVERHEAD_BYTES + ENTRY_OVERHEAD_BYTES;
     this.#evict(this.#sizeMax - size);
-    // A copy: a slice would keep the whole head alive that it was cut out of.
-    this.#numbers.set(Buffer.from(line, 'latin1').toString('latin1'), this.#added++);
+    const entry: Habit = {text: copyText(line), number: this.#added++, name: '', staticIndex, kind: INDEXED};
+    this.#entries.set(entry.text, entry);
     this.#size += size;
+    return entry;
   }
 
   #evict(sizeMax: number): void {
     if (this.#size <= sizeMax) return;
-    for (const line of this.#numbers.keys()) {
-      this.#numbers.delete(line);
+    for (const line of this.#entries.keys()) {
+      this.#entries.delete(line);
       this.#size -= line.length - LINE_OVERHEAD_BYTES + ENTRY_OVERHEAD_BYTES;
       if (this.#size <= sizeMax) return;
     }
   }
+}
+
+/** A slice would keep the whole head alive that it was cut out of. */
+function copyText(latin1: string): string {
+  return Buffer.from(latin1, 'latin1').toString('latin1');
+}
+
+function writeLiteral(out: OutputBuffer, {name, staticIndex, kind}: Habit, value: string): void {
+  writeInteger(out, staticIndex, kind.mask, kind.bits);
+  if (staticIndex === 0) writeText(out, name);
+  writeText(out, value);
 }
 
 /** RFC 7541 §5.1. */

@@ -163,6 +163,32 @@ test('what repeats is indexed at its second use, and then costs a byte', () => {
   assert.deepEqual(lengths.slice(2), [2, 2]);
 });
 
+test('a head of many lines is indexed as a whole', () => {
+  const encoding = new Encoding();
+  const lines = Array.from({length: 60}, (_, i) => `x-${i}: ${i}\r\n`).join('');
+  encoding.encode(200, lines);
+  encoding.encode(200, lines);
+  assert.equal(encoding.encode(200, lines).length, 1 + 60);
+});
+
+test('what never comes again does not drive out what does', () => {
+  const encoding = new Encoding();
+  const decoding = new Decoding();
+  for (let i = 0; i < 500; i++) decoding.decode(encoding.encode(200, `vary: accept\r\nx-request: ${i}\r\nserver-timing: total;dur=${i / 7}\r\n`));
+  assert.deepEqual(decoding.entries(), ['vary: accept']);
+});
+
+test('heads that differ in order, number and case of their lines', () => {
+  const encoding = new Encoding();
+  const decoding = new Decoding();
+  const heads = ['a: 1\r\nb: 2\r\nDate: x\r\n', 'b: 2\r\na: 1\r\n', 'DATE: y\r\na: 12\r\nb: 2\r\n', 'date: \r\n', 'a: 1\r\nB: 2\r\nDate: z\r\nc: 3\r\n'];
+  for (let i = 0; i < 40; i++) {
+    const lines = heads[(i * 7) % heads.length] ?? '';
+    const expected = lines.split('\r\n').slice(0, -1).map((line) => line.replace(/^[^:]+/, (name) => name.toLowerCase()));
+    assert.deepEqual(decoding.decode(encoding.encode(0, lines)), expected);
+  }
+});
+
 test('secrets are never indexed, and varying values not', () => {
   const encoding = new Encoding();
   for (let i = 0; i < 3; i++) assert.equal(encoding.encode(0, 'set-cookie: a=b\r\n').toString('hex'), '1f2803613d62');
