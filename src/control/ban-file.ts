@@ -1,5 +1,6 @@
 /** The bans in the state folder. A crash at any moment leaves the list of before or the list of after, never a part. */
-import {mkdir, open, readFile, rename, stat} from 'node:fs/promises';
+import {constants} from 'node:fs';
+import {mkdir, open, readFile, rename, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {z} from 'zod';
 import {formatCidr, parseCidr} from '#src/core/ip.ts';
@@ -8,6 +9,7 @@ import {isReason, isSource, type Ban} from '#src/control/ban-book.ts';
 
 const FORMAT = 1;
 const FOLDER_MODE = 0o700, FILE_MODE = 0o600;
+const WRITE_THROUGH = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_SYNC;
 const END_MS_MAX = 2 ** 32 * 1000;
 
 const time = z.number().int().min(0).max(END_MS_MAX);
@@ -42,24 +44,24 @@ export class BanFile {
     try {
       return {bans: await this.#read(), broken: null};
     } catch (error) {
-      if (isMissing(error)) return {bans: [], broken: null};
+      if (hasCode(error, 'ENOENT')) return {bans: [], broken: null};
       const aside = `${this.#file}.broken`;
       await rename(this.#file, aside);
       return {bans: [], broken: `${describe(error)}; set aside as ${aside}`};
     }
   }
 
-  /** A new file takes the old one's place when it is safely on disk, and the folder knows of it when this resolves (rename(2), fsync(2)). */
+  /**
+   * A new file takes the old one's place when it is safely on disk (O_SYNC and not fsync(2), which Node forbids under its permission
+   * model), and the folder knows of it when this resolves.
+   */
   async save(bans: readonly Ban[]): Promise<void> {
     const next = `${this.#file}.next`;
     // One ban a line, for people with grep.
     const text = `{"format":${FORMAT},"bans":[\n${bans.map((ban) => JSON.stringify(ban)).join(',\n')}\n]}\n`;
-    await using handle = await open(next, 'w', FILE_MODE);
-    await handle.writeFile(text);
-    await handle.sync();
+    await writeFile(next, text, {mode: FILE_MODE, flag: WRITE_THROUGH});
     await rename(next, this.#file);
-    await using folder = await open(path.dirname(this.#file), 'r');
-    await folder.sync();
+    await syncFolder(path.dirname(this.#file));
   }
 
   async #read(): Promise<readonly Ban[]> {
@@ -69,8 +71,20 @@ export class BanFile {
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+/** Under Node's permission model it cannot be done: then a power failure within seconds may bring the list of before back, and nothing worse. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } catch (error) {
+    if (!hasCode(error, 'ERR_ACCESS_DENIED')) throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 function describe(error: unknown): string {

@@ -1,9 +1,11 @@
 /** Bans on disk, and what of them is logged and counted. */
 import assert from 'node:assert/strict';
+import {execFile} from 'node:child_process';
 import {mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
+import {promisify} from 'node:util';
 import {LIMITS} from '#src/core/limits.ts';
 import type {Ban} from '#src/control/ban-book.ts';
 import {BanFile} from '#src/control/ban-file.ts';
@@ -113,6 +115,16 @@ test('the file that is written is the file that is read', async (context) => {
   const bans: Ban[] = [GOOD, {...GOOD, customer: 'acme', network: '2001:db8::/32', reason: 'Überlast: "\\" 🐢'}];
   await file.save(bans);
   assert.deepEqual(await file.load(), {bans, broken: null});
+});
+
+test('it can be saved under Node\'s permission model, which forbids fsync', async (context) => {
+  const folder = await createFolder(context);
+  // A folder that is missing at the start would be allowed as a file only.
+  await mkdir(folder);
+  const url = new URL('../../src/control/ban-file.ts', import.meta.url).href;
+  const script = `import {BanFile} from ${JSON.stringify(url)}; const file = new BanFile(${JSON.stringify(folder)}); await file.load(); await file.save([${JSON.stringify(GOOD)}]);`;
+  await promisify(execFile)(process.execPath, ['--permission', '--allow-fs-read=*', `--allow-fs-write=${folder}`, '--input-type=module', '--eval', script]);
+  assert.deepEqual(await new BanFile(folder).load(), {bans: [GOOD], broken: null});
 });
 
 test('a crash while saving leaves the list of before', async (context) => {
