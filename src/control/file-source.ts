@@ -3,7 +3,7 @@ import {type BigIntStats, closeSync, constants, fstatSync, openSync, readdirSync
 import {glob} from 'node:fs/promises';
 import path from 'node:path';
 import {setImmediate} from 'node:timers/promises';
-import type {FileSource, FileStamp, ReadResult} from '#src/config/file-source.ts';
+import {isSameContent, type FileSource, type FileStamp, type ReadResult} from '#src/config/file-source.ts';
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'a file that does not exist',
@@ -31,9 +31,10 @@ export function createFileSource(nowMs: () => number): FileSource {
     async readText(file, bytesMax, before) {
       try {
         if (before?.ok === true && before.stamp !== null && isSameStamp(before.stamp, statSync(file, {bigint: true}))) return before;
+        const read = readWhole(file, bytesMax, nowMs());
         // A new text is parsed next, and ten thousand of them take seconds: whatever waits in this thread comes first.
-        await setImmediate();
-        return readWhole(file, bytesMax, nowMs());
+        if (before === undefined || !isSameContent(before, read)) await setImmediate();
+        return read;
       } catch (error) {
         if (error instanceof TypeError) return {ok: false, reason: 'a file that is not UTF-8 text'};
         const code = error instanceof Error && 'code' in error ? String(error.code) : '';
