@@ -364,12 +364,12 @@ export class ClientConnection extends Deadlined implements Downstream, BodySink 
       return;
     }
     this.#wait('keep_alive', this.#edge.clock.nowMs + this.#edge.timeouts.keepAliveMs);
+    // First, because the next request may have a body that has not come yet.
+    this.#resumeReading();
     const stash = this.#stash;
-    if (stash !== null && !this.#isReadingHeads) {
-      this.#stash = null;
-      this.#readHeads(stash);
-    }
-    if (this.#phase === 'idle' || this.#phase === 'head') this.#resumeReading();
+    if (stash === null || this.#isReadingHeads) return;
+    this.#stash = null;
+    this.#readHeads(stash);
   }
 
   /**

@@ -110,10 +110,11 @@ export class ResponseWriter {
 
   /**
    * Ends the connection. The client must not take a response for complete that is not: one that only the end of the connection would
-   * delimit is cut by a reset (in TLS the missing close_notify says the same).
+   * delimit is cut by a reset (in TLS the missing close_notify says the same). Once this side has ended, libuv refuses to reset and Node
+   * forgets the socket without closing it.
    */
   destroy(isSecure: boolean): void {
-    if (this.isCommitted && !isSecure) this.#socket.resetAndDestroy();
+    if (this.isCommitted && !isSecure && !this.#socket.writableEnded) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
 
