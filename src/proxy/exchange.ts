@@ -14,7 +14,8 @@ import {replacePrefix} from '#src/policy/path-table.ts';
 import {hardenRequestFields} from '#src/policy/request-hardening.ts';
 import {hardenResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
-import {UpstreamConnection, type ResponseHandler} from '#src/upstream/upstream-connection.ts';
+import {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
+import type {ResponseHandler, UpstreamStream} from '#src/upstream/upstream-stream.ts';
 import {admit} from '#src/proxy/admission.ts';
 import {answerFault, answerFixed, answerRedirect, sendAnswer, type Answer} from '#src/proxy/answer.ts';
 import {balanceHash} from '#src/proxy/balance-hash.ts';
@@ -38,7 +39,7 @@ export class Exchange implements RequestHandler, ResponseHandler {
   readonly #body = new RequestBody();
   #phase: Phase = 'closed';
   #downstream: Downstream | null = null;
-  #connection: UpstreamConnection | null = null;
+  #upstream: UpstreamStream | null = null;
   /** The request's head for the upstream, without framing and empty line. */
   #upstreamHead = '';
   #hash = 0;
@@ -122,7 +123,7 @@ export class Exchange implements RequestHandler, ResponseHandler {
 
   onRequestBody(bytes: Buffer, start: number, end: number): void {
     const {route} = this.#facts;
-    if (route === null || (this.#phase !== 'collecting' && this.#connection === null)) return;
+    if (route === null || (this.#phase !== 'collecting' && this.#upstream === null)) return;
     if (this.#body.received + (end - start) > route.snapshot.maxBodyBytes) {
       this.onRequestFault('body_too_large');
       return;
@@ -136,19 +137,19 @@ export class Exchange implements RequestHandler, ResponseHandler {
   }
 
   #stream(chunk: Buffer): void {
-    const connection = this.#connection;
-    if (connection === null) return;
-    this.#body.stream(connection, chunk);
-    if (connection.isBackedUp) this.#downstream?.pauseRequestBody();
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    this.#body.stream(upstream, chunk);
+    if (upstream.isBackedUp) this.#downstream?.pauseRequestBody();
   }
 
   onRequestEnd(): void {
     if (this.#phase === 'collecting') {
       this.#body.isComplete = true;
       this.#dispatch();
-    } else if (this.#connection !== null && !this.#body.isComplete) {
-      this.#body.endStream(this.#connection);
-      this.#connection.endRequest();
+    } else if (this.#upstream !== null && !this.#body.isComplete) {
+      this.#body.isComplete = true;
+      this.#upstream.endRequest();
     }
   }
 
@@ -177,10 +178,10 @@ export class Exchange implements RequestHandler, ResponseHandler {
       this.#onAttemptFailed(acquired, endpoint, false, true);
       return;
     }
-    this.#connection = acquired;
+    this.#upstream = acquired;
     this.#record.connectedMs = acquired.isConnected ? this.#record.dispatchedMs : 0;
     acquired.begin(this, this.#facts.method, this.#requireRoute().snapshot.timeouts);
-    this.#body.sendHead(acquired, this.#facts.method, this.#upstreamHead);
+    this.#body.sendRequest(acquired, this.#facts.method, this.#upstreamHead);
     if (this.#body.isComplete) acquired.endRequest();
     else if (acquired.isBackedUp) this.#downstream?.pauseRequestBody();
   }
@@ -194,19 +195,19 @@ export class Exchange implements RequestHandler, ResponseHandler {
   }
 
   onUpstreamFault(fault: FaultCode): void {
-    const connection = this.#connection;
+    const upstream = this.#upstream;
     const {endpoint} = this.#record;
-    this.#connection = null;
-    if (connection === null || endpoint === null) return;
-    const isKeepAliveRace = connection.served > 0 && connection.bytesReceived === 0;
+    this.#upstream = null;
+    if (upstream === null || endpoint === null) return;
+    const isKeepAliveRace = upstream.isReused && upstream.bytesReceived === 0;
     if (!isKeepAliveRace) this.#recordFailure(endpoint);
     const isReplayPermitted = this.#phase === 'sending' && mayReplay({
       fault,
       idempotent: isIdempotent(this.#facts.method),
-      requestBegun: connection.isConnected,
+      requestBegun: upstream.isRequestBegun,
       responseBegun: false,
-      connectionReused: connection.served > 0,
-      upstreamBytesReceived: connection.bytesReceived,
+      connectionReused: upstream.isReused,
+      upstreamBytesReceived: upstream.bytesReceived,
       bodyReplayable: this.#body.isReplayable,
       attempts: this.#attempts,
     });
@@ -236,9 +237,9 @@ export class Exchange implements RequestHandler, ResponseHandler {
   }
 
   #cancelUpstream(): void {
-    const connection = this.#connection;
-    this.#connection = null;
-    connection?.cancel();
+    const upstream = this.#upstream;
+    this.#upstream = null;
+    upstream?.cancel();
   }
 
   // The response.
@@ -267,15 +268,15 @@ export class Exchange implements RequestHandler, ResponseHandler {
   onUpstreamReadEnd(): void {
     const downstream = this.#requireDownstream();
     downstream.flush();
-    if (downstream.isBackedUp) this.#connection?.pause();
+    if (downstream.isBackedUp) this.#upstream?.pause();
   }
 
   onDownstreamDrain(): void {
-    this.#connection?.resume();
+    this.#upstream?.resume();
   }
 
   onResponseEnd(): void {
-    this.#connection = null;
+    this.#upstream = null;
     this.#requireDownstream().endResponse();
     this.#finish();
   }
@@ -323,7 +324,7 @@ export class Exchange implements RequestHandler, ResponseHandler {
     this.#body.drop();
     this.#record.complete(this.#gateway, downstream);
     this.#downstream = null;
-    this.#connection = null;
+    this.#upstream = null;
     this.#release(this);
     downstream.completeExchange();
   }

@@ -13,22 +13,9 @@ import {BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {dial, isTlsFailure} from '#src/upstream/dial.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
+import {RequestWriter} from '#src/upstream/request-writer.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
-
-/** Takes the response of one request. After `onResponseEnd` or `onUpstreamFault` the connection calls nothing more. */
-export interface ResponseHandler {
-  onUpstreamConnected(): void;
-  /** An interim response that may be forwarded (103). The head is lent. */
-  onInterimResponse(head: ResponseHead): void;
-  /** The final response; its body follows where `head.bodyLength` is not 0. The head is lent. */
-  onResponse(head: ResponseHead): void;
-  onResponseBody(bytes: Buffer, start: number, end: number): void;
-  onResponseEnd(): void;
-  /** Everything that one read brought has been handed over, and there may be more to come. */
-  onUpstreamReadEnd(): void;
-  onUpstreamDrain(): void;
-  onUpstreamFault(fault: FaultCode): void;
-}
+import type {ResponseHandler, UpstreamStream} from '#src/upstream/upstream-stream.ts';
 
 type Phase = 'connecting' | 'idle' | 'head' | 'body' | 'closed';
 
@@ -39,15 +26,16 @@ const FAULT_OF_WAITING = {
   connect: 'connect_timeout', drain: 'response_head_timeout', head: 'response_head_timeout', body: 'response_idle_timeout',
 } as const satisfies Partial<Record<Waiting, FaultCode>>;
 
-export class UpstreamConnection extends Deadlined implements BodySink {
+export class UpstreamConnection extends Deadlined implements UpstreamStream, BodySink {
   readonly endpoint: UpstreamEndpoint;
   /** Bytes of the current response. */
   bytesReceived = 0;
-  /** Responses completed before the current request. */
-  served = 0;
+  /** It has answered a request before. */
+  isReused = false;
   isConnected = false;
   readonly #upstream: Upstream;
   readonly #socket: Socket;
+  readonly #writer: RequestWriter;
   readonly #body = new BodyDecoder();
   #phase: Phase = 'connecting';
   #waiting: Waiting = 'none';
@@ -66,6 +54,7 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     this.#upstream = upstream;
     this.endpoint = endpoint;
     this.#socket = socket;
+    this.#writer = new RequestWriter(socket);
   }
 
   /** A connection that is ready for a request: an idle one, or a new one. The fault says why there is none. */
@@ -87,6 +76,10 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     connection.#attach();
     upstream.count('upstreamConnectionsOpened');
     return connection;
+  }
+
+  get isRequestBegun(): boolean {
+    return this.isConnected;
   }
 
   get isBackedUp(): boolean {
@@ -112,7 +105,6 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     }
   }
 
-  /** Begins a request. Its head and body follow with `write…`, then `endRequest`. */
   begin(handler: ResponseHandler, method: string, timeouts: RouteTimeoutsSnapshot): void {
     this.#handler = handler;
     this.#method = method;
@@ -127,14 +119,13 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     } else this.#wait('connect', timeouts.connectMs);
   }
 
-  writeText(latin1: string): void {
-    this.#socket.write(latin1, 'latin1');
+  sendRequest(head: string, length: number, pieces: readonly Buffer[]): void {
+    this.#writer.begin(head, length, pieces);
     this.#waitIfBackedUp();
   }
 
-  /** The bytes must not change afterwards. */
-  writeBytes(bytes: Buffer): void {
-    this.#socket.write(bytes);
+  sendContent(bytes: Buffer): void {
+    this.#writer.write(bytes);
     this.#waitIfBackedUp();
   }
 
@@ -142,15 +133,8 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     if (this.isBackedUp && this.#phase === 'head') this.#waitFor('drain');
   }
 
-  cork(): void {
-    this.#socket.cork();
-  }
-
-  uncork(): void {
-    this.#socket.uncork();
-  }
-
   endRequest(): void {
+    this.#writer.end();
     this.#isRequestEnded = true;
     if (this.#phase === 'head') this.#waitFor('head');
   }
@@ -273,7 +257,7 @@ export class UpstreamConnection extends Deadlined implements BodySink {
     const handler = this.#detach();
     if (this.#isReusable && this.#isRequestEnded && !this.endpoint.isRetired) {
       this.#phase = 'idle';
-      this.served++;
+      this.isReused = true;
       this.endpoint.idle.push(this);
       this.#wait('keep_alive', this.#upstream.keepAliveMs);
     } else this.destroy();

@@ -1,0 +1,69 @@
+/** Requests as they leave over an HTTP/1.1 connection, in as few writes as there can be. The framing is always Torwart's own. */
+import type {Socket} from 'node:net';
+import {LIMITS} from '#src/core/limits.ts';
+import {CHUNK_END, LAST_CHUNK, chunkSizeLine, framingLine} from '#src/http1/encode.ts';
+import {BODY_CHUNKED} from '#src/http1/framing.ts';
+import {NO_BODY} from '#src/upstream/upstream-stream.ts';
+
+/** A smaller piece leaves as one text with its framing. */
+const TEXT_CHUNK_BYTES_MAX = 1024;
+
+export class RequestWriter {
+  readonly #socket: Pick<Socket, 'write' | 'cork' | 'uncork'>;
+  #isChunked = false;
+  /** Until the end of this turn of the event loop. */
+  #isCorked = false;
+  readonly #uncork = (): void => {
+    this.#isCorked = false;
+    this.#socket.uncork();
+  };
+
+  constructor(socket: Pick<Socket, 'write' | 'cork' | 'uncork'>) {
+    this.#socket = socket;
+  }
+
+  /** Parameters as in `UpstreamStream.sendRequest`. */
+  begin(head: string, length: number, pieces: readonly Buffer[]): void {
+    const lines = length === NO_BODY ? `${head}\r\n` : `${head}${framingLine(length)}\r\n`;
+    this.#isChunked = length === BODY_CHUNKED;
+    const [first] = pieces;
+    if (first === undefined) this.#writeText(lines);
+    else if (first.length === length && lines.length + length <= LIMITS.singleWriteBytesMax) this.#writeText(lines + first.toString('latin1'));
+    else {
+      this.#socket.cork();
+      this.#writeText(lines);
+      for (const piece of pieces) this.#writePiece(piece);
+      this.#socket.uncork();
+    }
+  }
+
+  /** All that one read of the client's brings leaves in one write. */
+  write(bytes: Buffer): void {
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#socket.cork();
+      process.nextTick(this.#uncork);
+    }
+    this.#writePiece(bytes);
+  }
+
+  end(): void {
+    if (!this.#isChunked) return;
+    this.#isChunked = false;
+    this.#writeText(LAST_CHUNK);
+  }
+
+  #writePiece(bytes: Buffer): void {
+    if (this.#isChunked && bytes.length <= TEXT_CHUNK_BYTES_MAX) {
+      this.#writeText(chunkSizeLine(bytes.length) + bytes.toString('latin1') + CHUNK_END);
+      return;
+    }
+    if (this.#isChunked) this.#writeText(chunkSizeLine(bytes.length));
+    this.#socket.write(bytes);
+    if (this.#isChunked) this.#writeText(CHUNK_END);
+  }
+
+  #writeText(latin1: string): void {
+    this.#socket.write(latin1, 'latin1');
+  }
+}

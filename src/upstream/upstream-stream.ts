@@ -1,0 +1,55 @@
+/**
+ * The seam between a request and the way that it takes to an endpoint: an HTTP/1.1 connection that it has for itself, or a stream of a
+ * connection that it shares.
+ */
+import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
+import type {FaultCode} from '#src/core/faults.ts';
+import type {ResponseHead} from '#src/http1/response-head.ts';
+
+/** Takes the response of one request. After `onResponseEnd` or `onUpstreamFault` the stream calls nothing more. */
+export interface ResponseHandler {
+  onUpstreamConnected(): void;
+  /** An interim response that may be forwarded (103). The head is lent. */
+  onInterimResponse(head: ResponseHead): void;
+  /** The final response; its body follows where `head.bodyLength` is not 0. The head is lent. */
+  onResponse(head: ResponseHead): void;
+  onResponseBody(bytes: Buffer, start: number, end: number): void;
+  onResponseEnd(): void;
+  /** Everything that one read brought has been handed over, and there may be more to come. */
+  onUpstreamReadEnd(): void;
+  onUpstreamDrain(): void;
+  onUpstreamFault(fault: FaultCode): void;
+}
+
+/** A request that says nothing about a body, and has none. */
+export const NO_BODY = -2;
+
+/** Carries one request at a time. */
+export interface UpstreamStream {
+  readonly isConnected: boolean;
+  /** The endpoint may have begun to work on the request. */
+  readonly isRequestBegun: boolean;
+  /** The connection has answered before, and may have ended for idleness just when this request was on its way. */
+  readonly isReused: boolean;
+  /** Of the current response. */
+  readonly bytesReceived: number;
+  /** The endpoint takes less than it is given: stop producing until `onUpstreamDrain`. */
+  readonly isBackedUp: boolean;
+
+  /** Begins a request: `sendRequest` follows, then its content, then `endRequest`. */
+  begin(handler: ResponseHandler, method: string, timeouts: RouteTimeoutsSnapshot): void;
+  /**
+   * @param head request line and fields of HTTP/1.1, without framing and empty line
+   * @param length of the content: bytes, `BODY_CHUNKED` or `NO_BODY`
+   * @param pieces of the content, as far as it is here
+   */
+  sendRequest(head: string, length: number, pieces: readonly Buffer[]): void;
+  /** More of the content. The bytes must not change afterwards. */
+  sendContent(bytes: Buffer): void;
+  endRequest(): void;
+  /** Stops the response, as far as it has not been read yet. */
+  pause(): void;
+  resume(): void;
+  /** The request is given up: the handler hears no more of it. */
+  cancel(): void;
+}
