@@ -33,6 +33,11 @@ export async function runProgram(args: readonly string[]): Promise<number> {
       resolve(await runFirewall(config, user, process.stdout, process.stderr));
     });
   addBanCommands(program, configOption, resolve);
+  program.command('password').description('read a password from standard input and print its hash, for users of basic auth')
+    .action(async () => {
+      const {runPassword} = await import('#src/cli/password.ts');
+      resolve(await runPassword(process.stdin, process.stdout, process.stderr));
+    });
   program.command('demo').description('serve two demo customers on loopback, with certificates made for the purpose')
     .action(async () => {
       const {runDemo} = await import('#src/cli/demo.ts');

@@ -1,6 +1,7 @@
 /** A customer file's validated document → the customer's snapshot, compared with the certificates that it names and with the node. */
 import type {CertificateWish, FoundCertificate} from '#src/config/certificate-wishes.ts';
 import {describeExpiry, isCovered} from '#src/config/certificates.ts';
+import {compileAuth} from '#src/config/compile-auth.ts';
 import {compileLimits, type RouteDefaults} from '#src/config/compile-shared.ts';
 import {compilePool} from '#src/config/compile-pool.ts';
 import {compileSite} from '#src/config/compile-route.ts';
@@ -10,6 +11,7 @@ import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
 import type {Report} from '#src/config/report.ts';
 import {computeRevision} from '#src/config/revision.ts';
 import {compileRules} from '#src/config/rule-schema.ts';
+import type {UserFileResult} from '#src/config/user-file.ts';
 import type {CertificateSnapshot, CustomerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
 
 /** All that a customer depends on of the node file. */
@@ -21,6 +23,8 @@ export interface NodeContext {
 
 export interface CustomerContext extends NodeContext {
   readonly certificates: readonly FoundCertificate[];
+  /** By the name of the way under `auth` that names the file. */
+  readonly userFiles: ReadonlyMap<string, UserFileResult>;
   readonly nowMs: number;
 }
 
@@ -34,6 +38,7 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
     pools: Object.entries(input.pools).map(([name, pool]) => compilePool(name, pool, {
       probeHost: probeHosts.get(name) ?? 'localhost', roots: findOfPool(context, name, 'roots'), certificate: findOfPool(context, name, 'client'),
     })),
+    auth: compileAuth(input.auth, context.userFiles, report),
     sites: input.sites.map((site) => compileSite(site, context.defaults)),
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),

@@ -1,4 +1,5 @@
 /** A site's routes: what the site says for all of them is merged into each one. */
+import {NO_AUTH} from '#src/config/auth-schema.ts';
 import type {RouteInput, SiteInput} from '#src/config/customer-schema.ts';
 import {overrideTimeouts, type RouteDefaults} from '#src/config/compile-shared.ts';
 import {compileRules} from '#src/config/rule-schema.ts';
@@ -24,6 +25,7 @@ function compileRoute(route: RouteInput, site: SiteInput, defaults: RouteDefault
     replacePrefix: route.replace_prefix ?? (route.strip_prefix === true ? '/' : null),
     allow: route.allow,
     deny: route.deny,
+    auth: compileAuthReference(route.auth ?? site.auth),
     rules: compileRules([...site.rules, ...route.rules]),
     maxBodyBytes: route.max_body ?? defaults.maxBodyBytes,
     requestBufferBytes: route.request_buffer ?? defaults.requestBufferBytes,
@@ -32,6 +34,10 @@ function compileRoute(route: RouteInput, site: SiteInput, defaults: RouteDefault
     responseFields: mergeChanges(site.headers.response, route.headers.response),
     encodedSlashAllowed: route.encoded_slash === 'allow',
   };
+}
+
+function compileAuthReference(name: string | undefined): string | null {
+  return name === undefined || name === NO_AUTH ? null : name;
 }
 
 /** The schema has made sure that exactly one of them is there. */

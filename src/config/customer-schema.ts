@@ -1,6 +1,7 @@
 /** A customer file: everything that belongs to one customer, and nothing that belongs to another. */
 import {z} from 'zod';
 import {internalNetwork, network, serverAddress, sourceAddress} from '#src/config/address-scalars.ts';
+import {authReference, authSection} from '#src/config/auth-schema.ts';
 import {checked} from '#src/config/checks.ts';
 import {checkCustomer} from '#src/config/customer-checks.ts';
 import {checkHash, checkHealth, checkPool} from '#src/config/pool-checks.ts';
@@ -94,6 +95,7 @@ const inheritedKeys = {
   headers: headersSection.describe("Changes to header fields. A route's are added to its site's and win over them."),
   timeouts: routeTimeoutsSection.describe('Timeouts of their own.'),
   rules: rulesSection.describe("Requests that get 403 for what they look like. A route's come after its site's."),
+  auth: authReference.describe('Name of the way under `auth` in which clients prove who they are, or `none`. Default: the outer level.'),
   max_body: size().optional().describe('Largest request body (413 above). Default: the outer level.'),
   request_buffer: size(1024 ** 2).optional().describe('Request bodies up to this size are collected before a server is asked. Default: the outer level.'),
 } as const;
@@ -135,6 +137,7 @@ export const customerSchema = checked(section({
   source_address: sourceAddressSection.optional().describe("Addresses of this machine that the customer's servers are connected to from, by traffic and probes, so that internal firewalls can tell customers apart. They belong to no other customer. Default: what the system chooses."),
   certificates: z.array(certificate).max(1000).prefault([]).describe('Certificates. If there are any, they must cover every host of the customer.'),
   pools: z.record(name, pool).prefault({}).describe('Groups of servers that serve the same, by name.'),
+  auth: authSection,
   sites: z.array(site).min(1).max(10_000).describe('Hosts and what they answer.'),
   limits: limitsSection.describe('Request rates of this customer, answered with 429 when exceeded.'),
   rules: rulesSection.describe("Requests that get 403 for what they look like. The node's rules come first."),

@@ -15,6 +15,7 @@ import {reportIssues, valueAt} from '#src/config/issues.ts';
 import type {Problem} from '#src/config/problem.ts';
 import {type Report, reportOn, reportUnreadable} from '#src/config/report.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
+import {parseUserFile, USER_FILE_BYTES_MAX, type UserFileResult} from '#src/config/user-file.ts';
 
 /** One customer file. */
 export interface CustomerResult {
@@ -34,6 +35,7 @@ export interface CustomerOrigin {
   readonly read: ReadResult;
   /** Everything of `listCertificates`, in its order. */
   readonly certificates: readonly CertificateOrigin[];
+  readonly userFiles: readonly UserFileOrigin[];
   readonly context: NodeContext;
   readonly nowMs: number;
 }
@@ -44,6 +46,12 @@ interface CertificateOrigin {
   /** Null where no key belongs to it. */
   readonly key: NamedRead | null;
   readonly result: CertificateResult;
+}
+
+interface UserFileOrigin extends NamedRead {
+  /** Name of the way under `auth` that names the file. */
+  readonly auth: string;
+  readonly result: UserFileResult;
 }
 
 interface NamedRead {
@@ -63,14 +71,17 @@ const NO_PLACE: Locate = () => ({line: 1, column: 1});
 /** @param before what an earlier load made of the same file */
 export async function loadCustomer(file: string, loading: CustomerLoading, before: CustomerResult | undefined): Promise<CustomerResult> {
   const read = await loading.source.readText(file, CONFIG_FILE_BYTES_MAX, before?.origin.read);
-  if (before === undefined || !isSameContent(before.origin.read, read)) return makeCustomer(file, read, loading, []);
+  if (before === undefined || !isSameContent(before.origin.read, read)) return makeCustomer(file, read, loading, null);
   const certificates = await readAgain(before.origin.certificates, loading.source);
+  const userFiles = await readUserFilesAgain(before.origin.userFiles, loading.source);
   const isSame = certificates.every(({result}, index) => result === before.origin.certificates[index]?.result)
+    && userFiles.every(({result}, index) => result === before.origin.userFiles[index]?.result)
     && before.origin.context === loading.context && !hasNewExpiry(before.origin, loading.nowMs);
-  if (!isSame) return makeCustomer(file, read, loading, certificates);
+  if (!isSame) return makeCustomer(file, read, loading, {certificates, userFiles});
   // The same content may have been read anew: then the file may be known by its times from now on.
-  const isKnown = read === before.origin.read && certificates.every((certificate, index) => certificate === before.origin.certificates[index]);
-  return isKnown ? before : {...before, origin: {...before.origin, read, certificates}};
+  const isKnown = read === before.origin.read && certificates.every((certificate, index) => certificate === before.origin.certificates[index])
+    && userFiles.every((userFile, index) => userFile === before.origin.userFiles[index]);
+  return isKnown ? before : {...before, origin: {...before.origin, read, certificates, userFiles}};
 }
 
 async function readAgain(certificates: readonly CertificateOrigin[], source: FileSource): Promise<readonly CertificateOrigin[]> {
@@ -83,10 +94,10 @@ function hasNewExpiry({certificates, nowMs: thenMs}: CustomerOrigin, nowMs: numb
   return certificates.some(({result}) => result.ok && expiryOf(result.certificate, thenMs) !== expiryOf(result.certificate, nowMs));
 }
 
-/** @param known certificates that the file names and that have been read already */
-async function makeCustomer(file: string, read: ReadResult, loading: CustomerLoading, known: readonly CertificateOrigin[]): Promise<CustomerResult> {
+/** @param known what the file names and what has been read already */
+async function makeCustomer(file: string, read: ReadResult, loading: CustomerLoading, known: Pick<CustomerOrigin, 'certificates' | 'userFiles'> | null): Promise<CustomerResult> {
   const {context, nowMs} = loading;
-  const origin: CustomerOrigin = {read, certificates: known, context, nowMs};
+  const origin: CustomerOrigin = {read, certificates: [], userFiles: [], ...known, context, nowMs};
   if (!read.ok) return toResult(null, NO_PLACE, null, reportUnreadable(file, read.reason), origin);
   const document = parseConfigDocument(file, read.text);
   const report = reportOn(document);
@@ -98,9 +109,14 @@ async function makeCustomer(file: string, read: ReadResult, loading: CustomerLoa
     reportIssues(report, document.value, parsed.error.issues);
     return toResult(name, document.locate, null, report, origin);
   }
-  const certificates = known.length > 0 ? known : await readCertificates(parsed.data, file, loading.source);
-  const customer = compileCustomer(parsed.data, {...context, certificates: certificates.map(({wish, result}) => ({wish, result})), nowMs}, report);
-  return toResult(name, document.locate, customer, report, {...origin, certificates});
+  const certificates = known?.certificates ?? await readCertificates(parsed.data, file, loading.source);
+  const userFiles = known?.userFiles ?? await readUserFiles(parsed.data, file, loading.source);
+  const customer = compileCustomer(parsed.data, {
+    ...context, nowMs,
+    certificates: certificates.map(({wish, result}) => ({wish, result})),
+    userFiles: new Map(userFiles.map(({auth, result}) => [auth, result])),
+  }, report);
+  return toResult(name, document.locate, customer, report, {...origin, certificates, userFiles});
 }
 
 function toResult(name: string | null, locate: Locate, customer: CustomerSnapshot | null, report: Report, origin: CustomerOrigin): CustomerResult {
@@ -138,4 +154,25 @@ function compileReads({use}: CertificateWish, cert: ReadResult, key: ReadResult 
 
 function unreadable(part: 'cert' | 'key' | 'ca', reason: string): CertificateResult {
   return {ok: false, part, complaint: {found: reason, allowed: 'a readable PEM file of at most 256 KiB', remedy: 'correct the path (it is relative to this file) or the permissions'}};
+}
+
+async function readUserFiles({auth}: CustomerInput, file: string, source: FileSource): Promise<readonly UserFileOrigin[]> {
+  const userFiles: UserFileOrigin[] = [];
+  for (const [name, {basic}] of Object.entries(auth)) {
+    if (basic?.users_file !== undefined) userFiles.push(await readUserFile(name, path.resolve(path.dirname(file), basic.users_file), source));
+  }
+  return userFiles;
+}
+
+async function readUserFilesAgain(userFiles: readonly UserFileOrigin[], source: FileSource): Promise<readonly UserFileOrigin[]> {
+  const again: UserFileOrigin[] = [];
+  for (const before of userFiles) again.push(await readUserFile(before.auth, before.file, source, before));
+  return again;
+}
+
+async function readUserFile(auth: string, file: string, source: FileSource, before?: UserFileOrigin): Promise<UserFileOrigin> {
+  const read = await source.readText(file, USER_FILE_BYTES_MAX, before?.read);
+  if (read === before?.read) return before;
+  if (before !== undefined && isSameContent(before.read, read)) return {...before, read};
+  return {auth, file, read, result: read.ok ? parseUserFile(read.text) : {ok: false, complaint: {found: read.reason, allowed: 'a readable file of users of at most 1 MiB', remedy: 'correct the path (it is relative to this file) or the permissions'}}};
 }

@@ -58,6 +58,20 @@ export interface RuleSnapshot {
   readonly headers: readonly (readonly [name: string, pattern: string])[];
 }
 
+/** User name and password (RFC 7617). */
+export interface BasicAuthSnapshot {
+  readonly type: 'basic';
+  readonly name: string;
+  /** Fits into a quoted string as it is. */
+  readonly realm: string;
+  /** Hashes as `config/password-hash.ts` reads them. */
+  readonly users: readonly (readonly [name: string, hash: string])[];
+  /** The server sees the Authorization field. */
+  readonly isAuthorizationPassed: boolean;
+}
+
+export type AuthSnapshot = BasicAuthSnapshot;
+
 export interface CapsSnapshot {
   /** Open client connections of the whole node. */
   readonly connectionsMax: number;
@@ -188,6 +202,8 @@ export interface RouteSnapshot {
   /** CIDRs. A client in `deny` is refused; with a non-empty `allow`, a client outside it is refused. */
   readonly allow: readonly string[];
   readonly deny: readonly string[];
+  /** How a client proves who it is: a name in the customer's `auth`; null: not at all. */
+  readonly auth: string | null;
   /** Those of its site, then its own. */
   readonly rules: readonly RuleSnapshot[];
   readonly maxBodyBytes: number;
@@ -219,6 +235,7 @@ export interface CustomerSnapshot {
   readonly sourceAddress: SourceAddressSnapshot;
   readonly certificates: readonly CertificateSnapshot[];
   readonly pools: readonly PoolSnapshot[];
+  readonly auth: readonly AuthSnapshot[];
   readonly sites: readonly SiteSnapshot[];
   readonly limits: readonly LimitSnapshot[];
   readonly rules: readonly RuleSnapshot[];

@@ -55,6 +55,10 @@ export const FAULTS = {
   client_banned_here: fault(403, 'client', 'Access is denied.'),
   /** Behind a trusted proxy, whose connection carries the requests of others as well. */
   forwarded_client_banned: fault(403, 'client', 'Access is denied.', REUSABLE),
+  credentials_missing: fault(401, 'client', 'A user name and a password are needed.', REUSABLE),
+  credentials_wrong: fault(401, 'client', 'The user name or the password is wrong.', REUSABLE),
+  credentials_limited: fault(429, 'client', 'Too many failed attempts.', REUSABLE),
+  credentials_unchecked: fault(503, 'proxy', 'The password cannot be checked now.', REUSABLE),
   rate_limited: fault(429, 'client', 'Too many requests.', REUSABLE),
   body_too_large: fault(413, 'client', 'The body is too large.'),
   // Time and presence of the client.

@@ -37,6 +37,17 @@ export const LIMITS = {
   tlsFailureReportMs: 60_000,
   requestIdBytesMax: 128,
   forwardedHopsMax: 32,
+  /** Basic credentials as they stand in the field: a name, a password, Base64. */
+  credentialBytesMax: 512,
+  /** Passwords that wait for their check, in one thread; none of them is another customer's to crowd out. */
+  passwordsWaitingMax: 256,
+  passwordsWaitingPerCustomerMax: 32,
+  /** Credentials that were right, and for how long they need no new check; of one way to prove who one is, in one thread. */
+  verifiedCredentialsMax: 1024,
+  verifiedCredentialsMs: 600_000,
+  /** Wrong passwords of one client for one way: so many at once, then one each time that this passes. */
+  credentialFailuresBurst: 10,
+  credentialFailureIntervalMs: 10_000,
   /** One more endpoint may be tried after the first. */
   attemptsMax: 2,
   threadsMax: 64,

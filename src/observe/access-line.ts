@@ -97,9 +97,9 @@ function formatMs(ms: number): string {
   return SHORT_DURATIONS[microseconds] ?? (microseconds / 1000).toFixed(3);
 }
 
-/** The rule that matched, where one did. */
-export function accessFragment(rule: string): string {
-  return rule === '' ? '' : `,"rule":"${rule}"`;
+/** The rule that matched and the user that the client has proved to be, as far as there are any. */
+export function accessFragment(rule: string, user: string): string {
+  return (rule === '' ? '' : `,"rule":"${rule}"`) + (user === '' ? '' : `,"user":${quote(user)}`);
 }
 
 export function formatAccessLine(record: AccessRecord): string {

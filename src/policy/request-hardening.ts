@@ -37,7 +37,9 @@ export function planFields(neverForwarded: readonly number[], changes: FieldChan
 /** Most routes change nothing: they share one plan. */
 const UNCHANGED = planFields(NEVER_FORWARDED, {set: [], remove: []});
 
-export function planRequestFields(changes: FieldChangesSnapshot): FieldPlan {
+/** @param withheld lower-case names of further fields that the application must not see as the client sent them */
+export function planRequestFields({set, remove}: FieldChangesSnapshot, withheld: readonly string[] = []): FieldPlan {
+  const changes = {set, remove: [...remove, ...withheld]};
   return isEmpty(changes) ? UNCHANGED : planFields(NEVER_FORWARDED, changes);
 }
 

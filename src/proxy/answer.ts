@@ -36,7 +36,11 @@ function faultLines(fault: FaultCode, facts: RequestFacts): string {
   switch (fault) {
     case 'method_not_allowed': return `allow: ${facts.allowedMethods.join(', ')}\r\n`;
     case 'method_refused': return 'allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
+    case 'credentials_missing':
+    case 'credentials_wrong': return `www-authenticate: ${facts.challenge}\r\n`;
+    case 'credentials_limited':
     case 'rate_limited': return `retry-after: ${Math.max(1, Math.ceil(facts.retryAfterMs / 1000))}\r\n`;
+    case 'credentials_unchecked':
     case 'endpoint_unavailable':
     case 'endpoint_saturated': return `retry-after: ${UNAVAILABLE_RETRY_S}\r\n`;
     default: return '';

@@ -14,11 +14,13 @@ import {replacePrefix} from '#src/policy/path-table.ts';
 import {hardenRequestFields} from '#src/policy/request-hardening.ts';
 import {hardenResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
+import type {UpstreamPool} from '#src/upstream/pool.ts';
 import {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
 import type {ResponseHandler, UpstreamStream} from '#src/upstream/upstream-stream.ts';
 import {admit} from '#src/proxy/admission.ts';
 import {answerFault, answerFixed, answerRedirect, sendAnswer, type Answer} from '#src/proxy/answer.ts';
 import {balanceHash} from '#src/proxy/balance-hash.ts';
+import type {Gate, PendingVerdict, Verdict, VerdictListener} from '#src/proxy/gate.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {RequestBody} from '#src/proxy/request-body.ts';
 import {RequestFacts} from '#src/proxy/request-facts.ts';
@@ -26,12 +28,12 @@ import {RequestRecord} from '#src/proxy/request-record.ts';
 import type {Route} from '#src/proxy/tables.ts';
 
 /**
- * `closed`: not in use; `admitting`: the head is looked at; `collecting`: the body is collected; `sending`: an upstream has the request;
- * `responding`: the response has begun.
+ * `closed`: not in use; `admitting`: the head is looked at; `proving`: who the client is is found out; `collecting`: the body is
+ * collected; `sending`: an upstream has the request; `responding`: the response has begun.
  */
-type Phase = 'closed' | 'admitting' | 'collecting' | 'sending' | 'responding';
+type Phase = 'closed' | 'admitting' | 'proving' | 'collecting' | 'sending' | 'responding';
 
-export class Exchange implements RequestHandler, ResponseHandler {
+export class Exchange implements RequestHandler, ResponseHandler, VerdictListener {
   readonly #gateway: Gateway;
   readonly #release: (exchange: Exchange) => void;
   readonly #facts = new RequestFacts();
@@ -39,6 +41,7 @@ export class Exchange implements RequestHandler, ResponseHandler {
   readonly #body = new RequestBody();
   #phase: Phase = 'closed';
   #downstream: Downstream | null = null;
+  #pendingVerdict: PendingVerdict | null = null;
   #upstream: UpstreamStream | null = null;
   /** The request's head for the upstream, without framing and empty line. */
   #upstreamHead = '';
@@ -69,11 +72,50 @@ export class Exchange implements RequestHandler, ResponseHandler {
     const fault = admit(this.#gateway, downstream, head, facts);
     if (fault !== null) this.#answerFault(fault);
     else if (facts.httpsLocation !== '') this.#answer(answerRedirect(308, facts.httpsLocation));
-    else if (facts.route !== null) this.#serve(facts.route, head, downstream);
+    else if (facts.route !== null) this.#prepare(facts.route, head, downstream);
   }
 
-  #serve(route: Route, head: RequestHead, downstream: Downstream): void {
-    const {action, timeouts} = route.snapshot;
+  /** Takes out of the head, which is only lent, everything that is needed of it. */
+  #prepare(route: Route, head: RequestHead, downstream: Downstream): void {
+    this.#body.begin(head.bodyLength, head.contentLength === 0);
+    if (route.pool !== null) this.#prepareUpstream(route, route.pool, head, downstream);
+    if (route.gate === null) this.#serve(route, downstream);
+    else this.#prove(route.gate, head, downstream);
+  }
+
+  /** The body waits meanwhile, but for what came together with the head. */
+  #prove(gate: Gate, head: RequestHead, downstream: Downstream): void {
+    this.#phase = 'proving';
+    const verdict = gate.open(head, this.#facts, this);
+    if (verdict.type !== 'pending') return this.#judge(verdict);
+    this.#pendingVerdict = verdict;
+    if (!this.#body.isComplete) downstream.pauseRequestBody();
+  }
+
+  onVerdict(verdict: Verdict): void {
+    this.#pendingVerdict = null;
+    try {
+      if (!this.#body.isComplete) this.#requireDownstream().resumeRequestBody();
+      // What has waited may have been too much.
+      if (this.#phase === 'proving') this.#judge(verdict);
+    } catch (error) {
+      this.#gateway.upstream.reportBug(error);
+      if (this.#downstream !== null) this.#answerFault('internal');
+    }
+  }
+
+  #judge(verdict: Verdict): void {
+    switch (verdict.type) {
+      case 'refused': return this.#answerFault(verdict.fault);
+      case 'answered': return this.#answer(verdict.answer);
+      case 'admitted':
+        this.#facts.user = verdict.user;
+        this.#upstreamHead += verdict.lines;
+        this.#serve(this.#requireRoute(), this.#requireDownstream());
+    }
+  }
+
+  #serve({snapshot: {action, requestBufferBytes}}: Route, downstream: Downstream): void {
     switch (action.type) {
       case 'redirect':
         this.#answer(answerRedirect(action.status, action.keepTarget ? action.location + this.#facts.normalTarget : action.location));
@@ -82,24 +124,22 @@ export class Exchange implements RequestHandler, ResponseHandler {
         this.#answer(answerFixed(action.status, action.contentType, action.body));
         return;
       case 'pool':
-        downstream.setPatience(timeouts.requestBodyIdleMs, timeouts.responseIdleMs);
-        this.#prepare(route, head);
-        if (this.#body.isComplete) this.#dispatch();
+        if (this.#body.isComplete || this.#body.received > requestBufferBytes) this.#dispatch();
         else this.#awaitBody(downstream);
     }
   }
 
-  /** Takes out of the head, which is only lent, everything that the upstream will be sent. */
-  #prepare(route: Route, head: RequestHead): void {
+  /** Everything of the head that the upstream will be sent. */
+  #prepareUpstream(route: Route, pool: UpstreamPool, head: RequestHead, downstream: Downstream): void {
     const {client, method, normalTarget, requestId} = this.#facts;
-    if (client === null || route.pool === null) throw new Error('an admitted request has a client and a pool');
-    const {path, replacePrefix: replacement} = route.snapshot;
+    if (client === null) throw new Error('an admitted request has a client');
+    const {path, replacePrefix: replacement, timeouts} = route.snapshot;
+    downstream.setPatience(timeouts.requestBodyIdleMs, timeouts.responseIdleMs);
     const target = replacement === null ? normalTarget : replacePrefix(normalTarget, path, replacement);
     this.#upstreamHead = `${method} ${target} HTTP/1.1\r\n${this.#forwardedLines(client)}${hardenRequestFields(head.fields, route.requestPlan)}x-request-id: ${requestId}\r\n`;
-    this.#hash = balanceHash(route.pool.snapshot, client, head.fields, this.#gateway.balanceHash);
+    this.#hash = balanceHash(pool.snapshot, client, head.fields, this.#gateway.balanceHash);
     // RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for a 100.
     this.#isContinueWanted = head.expect !== '' && head.minorVersion === 1;
-    this.#body.begin(head.bodyLength, head.contentLength === 0);
   }
 
   /** Behind a trusted proxy every request has a client of its own; else they are the same for the whole connection. */
@@ -123,16 +163,17 @@ export class Exchange implements RequestHandler, ResponseHandler {
 
   onRequestBody(bytes: Buffer, start: number, end: number): void {
     const {route} = this.#facts;
-    if (route === null || (this.#phase !== 'collecting' && this.#upstream === null)) return;
+    const isCollecting = this.#phase === 'collecting' || this.#phase === 'proving';
+    if (route === null || (!isCollecting && this.#upstream === null)) return;
     if (this.#body.received + (end - start) > route.snapshot.maxBodyBytes) {
       this.onRequestFault('body_too_large');
       return;
     }
     const chunk = bytes.subarray(start, end);
-    if (this.#phase !== 'collecting') this.#stream(chunk);
+    if (!isCollecting) this.#stream(chunk);
     else {
       this.#body.collect(chunk);
-      if (this.#body.received > route.snapshot.requestBufferBytes) this.#dispatch();
+      if (this.#phase === 'collecting' && this.#body.received > route.snapshot.requestBufferBytes) this.#dispatch();
     }
   }
 
@@ -144,9 +185,9 @@ export class Exchange implements RequestHandler, ResponseHandler {
   }
 
   onRequestEnd(): void {
-    if (this.#phase === 'collecting') {
+    if (this.#phase === 'proving' || this.#phase === 'collecting') {
       this.#body.isComplete = true;
-      this.#dispatch();
+      if (this.#phase === 'collecting') this.#dispatch();
     } else if (this.#upstream !== null && !this.#body.isComplete) {
       this.#body.isComplete = true;
       this.#upstream.endRequest();
@@ -154,7 +195,7 @@ export class Exchange implements RequestHandler, ResponseHandler {
   }
 
   onRequestFault(fault: FaultCode): void {
-    this.#cancelUpstream();
+    this.#cancel();
     this.#answerFault(fault);
   }
 
@@ -236,9 +277,13 @@ export class Exchange implements RequestHandler, ResponseHandler {
     this.#send(next, !isKeepAliveRace);
   }
 
-  #cancelUpstream(): void {
+  /** Whatever is under way for this request ends. */
+  #cancel(): void {
+    const verdict = this.#pendingVerdict;
     const upstream = this.#upstream;
+    this.#pendingVerdict = null;
     this.#upstream = null;
+    verdict?.cancel();
     upstream?.cancel();
   }
 
@@ -283,7 +328,7 @@ export class Exchange implements RequestHandler, ResponseHandler {
 
   onDownstreamClosed(fault: FaultCode): void {
     if (this.#phase === 'closed') return;
-    this.#cancelUpstream();
+    this.#cancel();
     this.#record.fault = fault;
     this.#finish();
   }
@@ -295,7 +340,7 @@ export class Exchange implements RequestHandler, ResponseHandler {
     this.#record.fault = fault;
     // A response that cannot be completed must not look complete, and some faults have no answer.
     if (downstream.isResponseCommitted || FAULTS[fault].status === 0) {
-      this.#cancelUpstream();
+      this.#cancel();
       downstream.abort();
       this.#finish();
       return;
@@ -307,7 +352,7 @@ export class Exchange implements RequestHandler, ResponseHandler {
   #answer(answer: Answer): void {
     const downstream = this.#requireDownstream();
     this.#phase = 'responding';
-    this.#cancelUpstream();
+    this.#cancel();
     this.#record.status = answer.status;
     sendAnswer(downstream, answer, this.#facts.method, this.#responsePlan(), this.#gateway.clock.httpDate());
     this.#finish();

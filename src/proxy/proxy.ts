@@ -17,8 +17,10 @@ import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import type {CustomerAssignment, RuleMatches, ThreadStart} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {Upstream, type ThreadLog} from '#src/upstream/upstream.ts';
+import {BasicAuth} from '#src/proxy/basic-auth.ts';
 import {ExchangePool} from '#src/proxy/exchange-pool.ts';
 import {Gateway} from '#src/proxy/gateway.ts';
+import {PasswordChecker} from '#src/proxy/password-checker.ts';
 import {Tables} from '#src/proxy/tables.ts';
 
 export interface ProxyEnvironment {
@@ -42,6 +44,7 @@ export class Proxy {
   readonly #edge: Edge;
   readonly #upstream: Upstream;
   readonly #gateway: Gateway;
+  readonly #passwords: PasswordChecker;
   readonly #certificates = new Certificates();
   readonly #listeners = new Map<string, Listener>();
   #ticketKeys: Buffer;
@@ -58,9 +61,11 @@ export class Proxy {
     this.#clock = clock;
     this.#wheel = wheel;
     this.#upstream = new Upstream({clock, wheel, counters, reportBug, log: environment.log}, node.timeouts.upstreamKeepAliveMs, ownListenersOf(node));
-    const tables = new Tables(hash, {thread, threads});
     const buckets = new RateBuckets(memory.rateBuckets);
     const bans = new ClientBans(new BanTable(memory.banTable, LIMITS.bansMax, hash), createBanScope(null, hash), clock, node);
+    this.#passwords = new PasswordChecker(reportBug);
+    const gateParts = {clock, hash, buckets, passwords: this.#passwords};
+    const tables = new Tables(hash, {thread, threads}, (customer, auth) => new BasicAuth(gateParts, customer.name, auth));
     this.#gateway = new Gateway({clock, hash, bans, buckets, upstream: this.#upstream, tables, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
     const exchanges = new ExchangePool(this.#gateway);
     const connectionTable = new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax);
@@ -168,6 +173,7 @@ export class Proxy {
   /** Ends what is left, and resolves when the log is written. */
   async finish(): Promise<void> {
     this.#edge.cut();
+    await this.#passwords.close();
     const {accessLog} = this.#gateway;
     if (accessLog !== null) await new Promise<void>((resolve) => accessLog.end(resolve));
   }

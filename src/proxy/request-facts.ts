@@ -28,6 +28,10 @@ export class RequestFacts {
   httpsLocation = '';
   /** The rule that denied the request, else the first that matched it. */
   rule = '';
+  /** Who the client has proved to be. */
+  user = '';
+  /** How a 401 asks for proof. */
+  challenge = '';
 
   reset(requestId: string, startedMs: number): void {
     this.requestId = requestId;
@@ -47,5 +51,7 @@ export class RequestFacts {
     this.allowedMethods = [];
     this.httpsLocation = '';
     this.rule = '';
+    this.user = '';
+    this.challenge = '';
   }
 }

@@ -2,7 +2,7 @@
  * The configuration in the form that requests are served from: one immutable object a route. A request keeps the objects that it was
  * admitted under; a reload puts new ones into the tables and leaves the old to the requests that hold them.
  */
-import type {PoolSnapshot, RouteSnapshot} from '#src/config/snapshot.ts';
+import type {CustomerSnapshot, PoolSnapshot, RouteSnapshot} from '#src/config/snapshot.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {parseCidrs, type Cidr} from '#src/core/ip.ts';
 import {customerFragment} from '#src/observe/access-line.ts';
@@ -21,12 +21,15 @@ import type {SlotRef} from '#src/shared/slots.ts';
 import {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {PoolTls} from '#src/upstream/pool-tls.ts';
 import {UpstreamPool} from '#src/upstream/pool.ts';
+import type {Gate, GateBuilder} from '#src/proxy/gate.ts';
 
 export interface Customer {
   readonly name: string;
   readonly banScope: BanScope;
   readonly limits: readonly CompiledLimit[];
   readonly rules: RuleSet | null;
+  /** Ways to prove who one is, by name. */
+  readonly gates: ReadonlyMap<string, Gate>;
   /** This thread's rows, see `shared/counters.ts`. */
   readonly counters: Float64Array;
   /** Counts what no pool answered. */
@@ -48,6 +51,8 @@ export interface Route {
   readonly pool: UpstreamPool | null;
   readonly access: AccessRule | null;
   readonly rules: RuleSet | null;
+  /** Null where nobody has to prove who he is. */
+  readonly gate: Gate | null;
   readonly requestPlan: FieldPlan;
   readonly responsePlan: ResponsePlan;
   /** Of the log line: customer and pool. */
@@ -64,8 +69,10 @@ export class Tables {
   readonly #customers = new Map<string, Customer>();
   readonly #hash: KeyedHash;
   readonly #numbers: ThreadNumbers;
+  readonly #buildGate: GateBuilder;
 
-  constructor(hash: KeyedHash, numbers: ThreadNumbers) {
+  constructor(hash: KeyedHash, numbers: ThreadNumbers, buildGate: GateBuilder) {
+    this.#buildGate = buildGate;
     this.#hash = hash;
     this.#numbers = numbers;
   }
@@ -76,7 +83,7 @@ export class Tables {
     const before = this.#customers.get(name);
     const customer = this.#build(assignment, before);
     const kept = new Set([...customer.pools.values()].flatMap((pool) => pool.endpoints));
-    if (before !== undefined) this.#withdraw(before, kept);
+    if (before !== undefined) this.#withdraw(before, kept, customer.gates);
     this.#customers.set(name, customer);
     for (const {pattern, site} of customer.hosts) this.hosts.set(pattern, site);
   }
@@ -85,15 +92,18 @@ export class Tables {
     const customer = this.#customers.get(name);
     if (customer === undefined) return;
     this.#customers.delete(name);
-    this.#withdraw(customer, new Set());
+    this.#withdraw(customer, new Set(), new Map());
   }
 
-  #withdraw(customer: Customer, kept: ReadonlySet<UpstreamEndpoint>): void {
+  #withdraw(customer: Customer, kept: ReadonlySet<UpstreamEndpoint>, keptGates: Customer['gates']): void {
     for (const {pattern, site} of customer.hosts) this.hosts.delete(pattern, site);
     for (const pool of customer.pools.values()) {
       for (const endpoint of pool.endpoints) {
         if (!kept.has(endpoint)) endpoint.retire();
       }
+    }
+    for (const [name, gate] of customer.gates) {
+      if (keptGates.get(name) !== gate) gate.retire();
     }
   }
 
@@ -105,12 +115,14 @@ export class Tables {
       const endpoints = this.#buildEndpoints(pool, networks, assignment, before?.pools.get(pool.name));
       pools.set(pool.name, new UpstreamPool(pool, endpoints, this.#row(assignment.poolCounters[pool.name], POOL_ROW_LENGTH)));
     }
+    const gates = this.#buildGates(snapshot, before);
     const hosts: {pattern: string; site: Site}[] = [];
     const customer: Customer = {
       name: snapshot.name,
       banScope: createBanScope(snapshot.name, this.#hash),
       limits: compileLimits(snapshot.name, snapshot.limits, this.#hash),
       rules: compileRuleSet(snapshot.name, snapshot.rules),
+      gates,
       counters: this.#row(assignment.counters, CUSTOMER_ROW_LENGTH),
       unpooledCounters: this.#row(assignment.poolCounters[''], POOL_ROW_LENGTH),
       logFragment: customerFragment(snapshot.name, ''),
@@ -118,11 +130,18 @@ export class Tables {
       hosts,
     };
     for (const {hosts: patterns, routes} of snapshot.sites) {
-      const paths = new PathTable(routes.map((route) => ({path: route.path, match: route.match, methods: route.methods, value: compileRoute(route, pools, snapshot.name)})));
+      const paths = new PathTable(routes.map((route) => ({path: route.path, match: route.match, methods: route.methods, value: compileRoute(route, {customer: snapshot.name, pools, gates})})));
       const site: Site = {customer, paths};
       for (const pattern of patterns) hosts.push({pattern, site});
     }
     return customer;
+  }
+
+  #buildGates(snapshot: CustomerSnapshot, before: Customer | undefined): ReadonlyMap<string, Gate> {
+    return new Map(snapshot.auth.map((auth) => {
+      const known = before?.gates.get(auth.name);
+      return [auth.name, known?.matches(snapshot, auth) === true ? known : this.#buildGate(snapshot, auth)];
+    }));
   }
 
   #buildEndpoints(pool: PoolSnapshot, networks: readonly Cidr[], assignment: CustomerAssignment, before: UpstreamPool | undefined): readonly UpstreamEndpoint[] {
@@ -150,16 +169,30 @@ function findTls({tls}: PoolSnapshot, before: UpstreamPool | undefined): PoolTls
   return known ?? new PoolTls(tls);
 }
 
-function compileRoute(route: RouteSnapshot, pools: ReadonlyMap<string, UpstreamPool>, customer: string): Route {
+interface RouteParts {
+  readonly customer: string;
+  readonly pools: ReadonlyMap<string, UpstreamPool>;
+  readonly gates: ReadonlyMap<string, Gate>;
+}
+
+function compileRoute(route: RouteSnapshot, {customer, pools, gates}: RouteParts): Route {
+  const gate = route.auth === null ? null : requireGate(gates, route.auth);
   return {
     snapshot: route,
     pool: route.action.type === 'pool' ? requirePool(pools, route.action.pool) : null,
     access: compileAccess(route.allow, route.deny),
     rules: compileRuleSet(customer, route.rules),
-    requestPlan: planRequestFields(route.requestFields),
+    gate,
+    requestPlan: planRequestFields(route.requestFields, gate?.withheldFields),
     responsePlan: planResponseFields(route.responseFields),
     logFragment: customerFragment(customer, route.action.type === 'pool' ? route.action.pool : ''),
   };
+}
+
+function requireGate(gates: ReadonlyMap<string, Gate>, name: string): Gate {
+  const gate = gates.get(name);
+  if (gate === undefined) throw new Error(`a route names the unknown way ${name}`);
+  return gate;
 }
 
 function requirePool(pools: ReadonlyMap<string, UpstreamPool>, name: string): UpstreamPool {

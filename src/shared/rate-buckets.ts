@@ -67,6 +67,16 @@ export class RateBuckets {
     return isAdmitted ? 0 : excessMs;
   }
 
+  /** What `take` would return, without taking anything. */
+  wait(keyHigh: number, keyLow: number, nowMs: number, intervalMs: number, burst: number): number {
+    const set = keyLow & this.#setMask;
+    const stamp = acquireLock(this.#locks, set);
+    const arrivalMs = this.#arrivalsMs[this.#findWay(set * WAYS, keyHigh, keyLow)] ?? 0;
+    releaseLock(this.#locks, set, stamp);
+    const excessMs = arrivalMs - nowMs - (burst - 1) * intervalMs;
+    return excessMs <= ROUNDING_MS ? 0 : excessMs;
+  }
+
   /** The way that holds the key, else the one with the least debt. */
   #findWay(firstWay: number, keyHigh: number, keyLow: number): number {
     let least = firstWay;

@@ -36,7 +36,7 @@ export function pool(name: string, servers: readonly (number | ServerSnapshot)[]
 /** A route to the pool `app`, unless the overrides say otherwise. */
 export function route(path: string, overrides: Partial<RouteSnapshot> = {}): RouteSnapshot {
   return {
-    path, match: 'prefix', methods: [], action: {type: 'pool', pool: 'app'}, replacePrefix: null, allow: [], deny: [], rules: [], maxBodyBytes: 1024 * 1024,
+    path, match: 'prefix', methods: [], action: {type: 'pool', pool: 'app'}, replacePrefix: null, allow: [], deny: [], auth: null, rules: [], maxBodyBytes: 1024 * 1024,
     requestBufferBytes: 64 * 1024, timeouts: ROUTE_TIMEOUTS, requestFields: {set: [], remove: []}, responseFields: {set: [], remove: []},
     encodedSlashAllowed: false, ...overrides,
   };
@@ -47,7 +47,7 @@ export function site(hosts: readonly string[], routes: readonly RouteSnapshot[])
 }
 
 export function customer(name: string, overrides: Partial<CustomerSnapshot>): CustomerSnapshot {
-  return {name, revision: '', networks: ['127.0.0.0/8'], sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], sites: [], limits: [], rules: [], ...overrides};
+  return {name, revision: '', networks: ['127.0.0.0/8'], sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], sites: [], limits: [], rules: [], ...overrides};
 }
 
 /** The customer `acme` with the host `acme.test`, all of it to the given servers. */
