@@ -184,3 +184,9 @@ export class Peer implements SessionHandler<string> {
 export function errorName(code: number): string {
   return Object.entries(ERROR).find(([, value]) => value === code)?.[0] ?? String(code);
 }
+
+/** What frames of DATA hold, in their order. */
+export function contentOf(frames: readonly SentFrame[]): {streamId: number; length: number; isEnd: boolean}[] {
+  return frames.filter(({type}) => type === FRAME.DATA)
+    .map(({streamId, payload, flags}) => ({streamId, length: payload.length, isEnd: (flags & FLAG.END_STREAM) !== 0}));
+}
