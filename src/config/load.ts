@@ -47,10 +47,10 @@ export async function loadConfig(nodeFile: string, source: FileSource, options: 
   const compiled = compileNodeDocument(document, report, options);
   const files = await findCustomerFiles(document, source, report);
   const node = report.problems.length === 0 ? compiled : null;
-  const context = contextOf(node, before);
+  const loading = {source, context: contextOf(node, before), nowMs: options.nowMs};
   const known = new Map(before?.customers.map((customer) => [customer.file, customer]));
   const customers: CustomerResult[] = [];
-  for (const file of files) customers.push(await loadCustomer(file, {source, context, nowMs: options.nowMs}, known.get(file)));
+  for (const file of files) customers.push(await loadCustomer(file, loading, known.get(file)));
   return combine(node?.node ?? null, report, customers);
 }
 

@@ -43,9 +43,10 @@ export function createFileSource(nowMs: () => number): FileSource {
     },
 
     async glob(pattern, directory) {
-      const files = FILES_OF_ONE_FOLDER.test(pattern) ? listFolder(pattern, directory) : await Array.fromAsync(glob(pattern, {cwd: directory}));
-      const visible = files.filter((file) => !path.basename(file).startsWith('.'));
-      return visible.map((file) => path.resolve(directory, file)).sort();
+      const files = FILES_OF_ONE_FOLDER.test(pattern)
+        ? listFolder(path.resolve(directory, path.dirname(pattern)), path.basename(pattern))
+        : (await Array.fromAsync(glob(pattern, {cwd: directory}))).map((file) => path.resolve(directory, file));
+      return files.filter((file) => !path.basename(file).startsWith('.')).sort();
     },
   };
 }
@@ -56,12 +57,11 @@ export const fileSource = createFileSource(() => Date.now());
 const FILES_OF_ONE_FOLDER = /^(?:[\w./-]*\/)?[\w.-]*\*[\w.-]*$/;
 
 /** The same as `glob`, which takes five times as long over a folder of ten thousand files. */
-function listFolder(pattern: string, directory: string): readonly string[] {
-  const folder = path.dirname(pattern);
-  const [start = '', end = ''] = path.basename(pattern).split('*');
+function listFolder(folder: string, pattern: string): readonly string[] {
+  const [start = '', end = ''] = pattern.split('*');
   try {
-    const names = readdirSync(path.resolve(directory, folder));
-    return names.filter((name) => name.length >= start.length + end.length && name.startsWith(start) && name.endsWith(end)).map((name) => `${folder}/${name}`);
+    const names = readdirSync(folder).filter((name) => name.length >= start.length + end.length && name.startsWith(start) && name.endsWith(end));
+    return names.map((name) => path.join(folder, name));
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return [];
     throw error;
