@@ -280,6 +280,6 @@ export class ResponseSender<Context> {
   #drainIfLow(stream: Stream<Context>): void {
     if (!stream.isBackedUp || this.#isCongested || stream.isClosed || stream.queuedBytes > LIMITS.h2StreamQueueBytesMax / 2) return;
     stream.isBackedUp = false;
-    this.#handler.onDrain(stream);
+    if (!stream.isEndQueued) this.#handler.onDrain(stream);
   }
 }
