@@ -12,9 +12,9 @@ import {CONTINUE_RESPONSE, framingLine, statusLine} from '#src/http1/encode.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
-import type {Edge} from '#src/edge/edge.ts';
+import type {Edge, EdgeConnection} from '#src/edge/edge.ts';
 import {ResponseWriter} from '#src/edge/response-writer.ts';
-import type {ConnectionMemo, Downstream, RequestHandler, TlsFacts} from '#src/edge/request-handler.ts';
+import {createMemo, type ConnectionMemo, type Downstream, type RequestHandler, type TlsFacts} from '#src/edge/request-handler.ts';
 
 /**
  * `idle`: between requests; `head`: part of a head is here; `exchange`: a request is being answered; `surplus`: it has been answered, and the
@@ -25,11 +25,11 @@ type Phase = 'idle' | 'head' | 'exchange' | 'surplus' | 'unread' | 'lingering' |
 /** What the deadline that is armed stands for. It is not disarmed when a phase ends: `none` makes it a no-op. */
 type Waiting = 'none' | 'first_request' | 'keep_alive' | 'head' | 'body' | 'drain' | 'linger';
 
-export class ClientConnection extends Deadlined implements Downstream, BodySink {
+export class ClientConnection extends Deadlined implements Downstream, EdgeConnection, BodySink {
   readonly peer: ClientIdentity;
   readonly listener: ListenerSnapshot;
   readonly tls: TlsFacts | null;
-  readonly memo: ConnectionMemo = {host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: ''};
+  readonly memo: ConnectionMemo = createMemo();
   bytesReceived = 0;
   readonly #edge: Edge;
   readonly #socket: Socket;

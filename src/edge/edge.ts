@@ -12,7 +12,7 @@ import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {ConnectionTable} from '#src/shared/connection-table.ts';
 import type {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {NODE, faultColumn, type NodeColumn} from '#src/shared/counters.ts';
-import type {ClientConnection} from '#src/edge/client-connection.ts';
+import {makeSessionWorkspace} from '#src/http2/session-handler.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 
 export interface EdgeParts {
@@ -30,6 +30,20 @@ export interface EdgeParts {
   readonly reportBug: (error: unknown) => void;
 }
 
+/** A client's connection, whatever it speaks. */
+export interface EdgeConnection {
+  /** The process drains: ends where nothing is being answered, else after that. */
+  endIfIdle(): void;
+  /** Given up at once, whatever its requests are at. */
+  lose(fault: FaultCode): void;
+}
+
+/** A connection that writes at the end of a turn of the event loop, and keeps its time by ticks. */
+export interface BatchingConnection extends EdgeConnection {
+  flush(): void;
+  tick(nowMs: number): void;
+}
+
 export class Edge {
   readonly clock: Clock;
   readonly wheel: DeadlineWheel;
@@ -39,7 +53,10 @@ export class Edge {
   readonly descriptors: DescriptorBudget;
   readonly acquireHandler: (downstream: Downstream) => RequestHandler;
   readonly reportBug: (error: unknown) => void;
-  readonly connections = new Set<ClientConnection>();
+  readonly connections = new Set<EdgeConnection>();
+  /** Those of `connections` that keep their time by ticks. */
+  readonly ticking = new Set<BatchingConnection>();
+  readonly http2Workspace = makeSessionWorkspace();
   /** Heads are consumed within the event that completed them, so one is enough for the thread. */
   readonly requestHead = new RequestHead();
   readonly buffers = new BufferPool(LIMITS.readBufferBytes, LIMITS.idleBuffersMax);
@@ -49,6 +66,12 @@ export class Edge {
   /** Connections end after the response that they are at. */
   isDraining = false;
   readonly #counters: Float64Array;
+  #unflushed: BatchingConnection[] = [];
+  readonly #flushAll = (): void => {
+    const connections = this.#unflushed;
+    this.#unflushed = [];
+    for (const connection of connections) this.#attempt(connection, () => connection.flush());
+  };
 
   constructor(parts: EdgeParts, timeouts: TimeoutsSnapshot, caps: CapsSnapshot) {
     this.clock = parts.clock;
@@ -87,6 +110,31 @@ export class Edge {
   countFault(fault: FaultCode): void {
     const at = faultColumn(fault);
     this.#counters[at] = (this.#counters[at] as number) + 1;
+  }
+
+  /** The connection writes when everything of this turn of the event loop has been done. */
+  scheduleFlush(connection: BatchingConnection): void {
+    if (this.#unflushed.push(connection) === 1) setImmediate(this.#flushAll);
+  }
+
+  tick(): void {
+    for (const connection of this.ticking) this.#attempt(connection, () => connection.tick(this.clock.nowMs));
+  }
+
+  /** An exception is a bug. It costs the connection that it happened on, and not the thread with all the others. */
+  #attempt(connection: EdgeConnection, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.reportBug(error);
+      connection.lose('internal');
+    }
+  }
+
+  /** Runs an event of a connection's socket. */
+  run(connection: EdgeConnection, act: () => void): void {
+    this.clock.refresh();
+    this.#attempt(connection, act);
   }
 
   /** Idle connections end now, the others after the response that they are at. */

@@ -8,10 +8,11 @@ import {createServer as createTlsServer, type Server as TlsServer, type TLSSocke
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {parseIp} from '#src/core/ip.ts';
 import {TLS_CIPHERS, TLS_GROUPS} from '#src/core/tls-parameters.ts';
-import {identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
+import {identifyClient} from '#src/policy/client-identity.ts';
 import type {Certificates} from '#src/edge/certificates.ts';
 import {ClientConnection} from '#src/edge/client-connection.ts';
 import type {Edge} from '#src/edge/edge.ts';
+import {Http2Connection} from '#src/edge/http2-connection.ts';
 import type {TlsFacts} from '#src/edge/request-handler.ts';
 
 const BACKLOG = 4096;
@@ -103,7 +104,7 @@ export class Listener {
       return;
     }
     socket.once('close', () => edge.releaseConnection(peer));
-    if (this.#tlsServer === null) attachConnection(edge, socket, peer, this.snapshot, null);
+    if (this.#tlsServer === null) attach(edge, socket, new ClientConnection(edge, socket, peer, this.snapshot, null));
     else {
       socket.on('error', ignoreError);
       this.#tlsServer.emit('connection', socket);
@@ -122,7 +123,7 @@ export class Listener {
       honorCipherOrder: false,
       // Each renegotiation costs the server far more than the client (CVE-2011-1473), and nobody needs one: TLS 1.3 has none.
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: ['h2', 'http/1.1'],
       handshakeTimeout: this.#handshakeMs,
       ticketKeys: this.#ticketKeys,
       SNICallback: (serverName, done) => {
@@ -152,7 +153,9 @@ export class Listener {
       return;
     }
     const facts: TlsFacts = {serverName, customer: certificate?.customer ?? '', version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName};
-    attachConnection(edge, socket, identifyClient(ip, 'https', edge.hash), this.snapshot, facts);
+    const peer = identifyClient(ip, 'https', edge.hash);
+    if (socket.alpnProtocol === 'h2') attach(edge, socket, new Http2Connection(edge, socket, peer, this.snapshot, facts));
+    else attach(edge, socket, new ClientConnection(edge, socket, peer, this.snapshot, facts));
   }
 
   #onTlsError(error: NodeJS.ErrnoException, socket: TLSSocket): void {
@@ -167,20 +170,9 @@ function ignoreError(): void {
   // The close event follows and does what there is to do.
 }
 
-/** An exception is a bug. It costs the connection that it happened on, and not the thread with all the others. */
-function guard(edge: Edge, connection: ClientConnection, act: () => void): void {
-  edge.clock.refresh();
-  try {
-    act();
-  } catch (error) {
-    edge.reportBug(error);
-    connection.lose('internal');
-  }
-}
-
-function attachConnection(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts | null): void {
-  const connection = new ClientConnection(edge, socket, peer, listener, tls);
-  // `guard` without its closure: this event is the hot one.
+/** Brings the socket's events to the connection. */
+function attach(edge: Edge, socket: Socket, connection: ClientConnection | Http2Connection): void {
+  // `edge.run` without its closure: this event is the hot one.
   socket.on('data', (chunk: Buffer) => {
     edge.clock.refresh();
     try {
@@ -190,8 +182,8 @@ function attachConnection(edge: Edge, socket: Socket, peer: ClientIdentity, list
       connection.lose('internal');
     }
   });
-  socket.on('drain', () => guard(edge, connection, () => connection.onDrain()));
-  socket.on('end', () => guard(edge, connection, () => connection.onEnd()));
+  socket.on('drain', () => edge.run(connection, () => connection.onDrain()));
+  socket.on('end', () => edge.run(connection, () => connection.onEnd()));
   socket.on('error', ignoreError);
-  socket.on('close', () => guard(edge, connection, () => connection.onClose()));
+  socket.on('close', () => edge.run(connection, () => connection.onClose()));
 }

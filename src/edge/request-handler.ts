@@ -1,6 +1,6 @@
 /**
- * The seam between a client's connection and what is done with its requests. An HTTP/1.1 connection and (later) an HTTP/2 stream are
- * both a `Downstream`; the exchange is the `RequestHandler` of either.
+ * The seam between a client's connection and what is done with its requests. An HTTP/1.1 connection and an HTTP/2 stream are both a
+ * `Downstream`; the exchange is the `RequestHandler` of either.
  */
 import type {FaultCode} from '#src/core/faults.ts';
 import type {Authority} from '#src/http1/request-target.ts';
@@ -35,6 +35,10 @@ export interface ConnectionMemo {
   /** Fragments of the access log's line, or empty. */
   clientFragment: string;
   connectionFragment: string;
+}
+
+export function createMemo(): ConnectionMemo {
+  return {host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: ''};
 }
 
 /** What a handler knows of its client, and can do to it. */

@@ -151,6 +151,7 @@ export class Proxy {
   tick(): void {
     this.#clock.refresh();
     this.#wheel.advance(this.#clock.nowMs);
+    this.#edge.tick();
     this.#gateway.accessLog?.flush();
   }
 

@@ -1,0 +1,118 @@
+/** One HTTP/2 connection of a client: joins the session, which does no I/O, to its socket and its requests to their handlers. */
+import type {Socket} from 'node:net';
+import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+import type {FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
+import {ServerSession} from '#src/http2/server-session.ts';
+import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import type {BatchingConnection, Edge} from '#src/edge/edge.ts';
+import {Http2Requests} from '#src/edge/http2-requests.ts';
+import type {Http2Stream} from '#src/edge/http2-stream.ts';
+import {createMemo, type ConnectionMemo, type TlsFacts} from '#src/edge/request-handler.ts';
+
+export class Http2Connection implements BatchingConnection {
+  readonly peer: ClientIdentity;
+  readonly listener: ListenerSnapshot;
+  readonly tls: TlsFacts;
+  readonly memo: ConnectionMemo = createMemo();
+  readonly session: ServerSession<Http2Stream>;
+  readonly #edge: Edge;
+  readonly #socket: Socket;
+  #isFlushScheduled = false;
+  #isReadPaused = false;
+  #isClosed = false;
+  #finishedMs = Number.NaN;
+
+  constructor(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts) {
+    this.#edge = edge;
+    this.#socket = socket;
+    this.peer = peer;
+    this.listener = listener;
+    this.tls = tls;
+    this.session = new ServerSession({scheme: 'https', timeouts: edge.timeouts, workspace: edge.http2Workspace}, new Http2Requests(edge, this), edge.clock.nowMs);
+    edge.connections.add(this);
+    edge.ticking.add(this);
+    this.scheduleFlush();
+  }
+
+  // The socket's events.
+
+  onData(chunk: Buffer): void {
+    if (!this.session.isReading) return;
+    this.session.receive(chunk, this.#edge.clock.nowMs);
+    this.scheduleFlush();
+  }
+
+  onDrain(): void {
+    this.flush();
+  }
+
+  onEnd(): void {
+    this.lose('client_gone');
+  }
+
+  onClose(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#edge.connections.delete(this);
+    this.#edge.ticking.delete(this);
+    this.session.lose('client_gone');
+  }
+
+  // The edge's side.
+
+  tick(nowMs: number): void {
+    if (nowMs - this.#finishedMs >= LIMITS.lingerMs) this.lose('client_stalled');
+    this.session.onTick(nowMs);
+    this.flush();
+  }
+
+  endIfIdle(): void {
+    this.session.drain(this.#edge.clock.nowMs);
+    this.scheduleFlush();
+  }
+
+  lose(fault: FaultCode): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#edge.connections.delete(this);
+    this.#edge.ticking.delete(this);
+    this.#socket.destroy();
+    this.session.lose(fault);
+  }
+
+  /** Everything of one turn of the event loop leaves in one write: many requests of one read are answered together. */
+  scheduleFlush(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    this.#edge.scheduleFlush(this);
+  }
+
+  flush(): void {
+    this.#isFlushScheduled = false;
+    if (this.#isClosed) return;
+    while (this.#socket.writableLength < this.#socket.writableHighWaterMark) {
+      const output = this.session.takeOutput();
+      if (output === null) break;
+      this.#socket.write(output);
+    }
+    if (this.session.isFinished) this.#finish();
+    else this.#adjustReading();
+  }
+
+  /** The session is over. The client gets a moment to read its last words. */
+  #finish(): void {
+    if (this.#socket.writableEnded) return;
+    this.#finishedMs = this.#edge.clock.nowMs;
+    this.#socket.end();
+    this.#socket.resume();
+  }
+
+  /** While the client does not read, it gets no more answers to frames than there is room for. */
+  #adjustReading(): void {
+    if (this.session.isOutputFull === this.#isReadPaused) return;
+    this.#isReadPaused = this.session.isOutputFull;
+    if (this.#isReadPaused) this.#socket.pause();
+    else this.#socket.resume();
+  }
+}

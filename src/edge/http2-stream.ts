@@ -1,0 +1,108 @@
+/** One request of an HTTP/2 connection, as its handler sees it. */
+import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+import {framingLine} from '#src/http1/encode.ts';
+import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
+import {ERROR} from '#src/http2/frames.ts';
+import type {Stream} from '#src/http2/stream.ts';
+import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import type {Http2Connection} from '#src/edge/http2-connection.ts';
+import type {ConnectionMemo, Downstream, RequestHandler, TlsFacts} from '#src/edge/request-handler.ts';
+
+export class Http2Stream implements Downstream {
+  /** Null once the handler is done with the request. */
+  handler: RequestHandler | null = null;
+  readonly #connection: Http2Connection;
+  readonly #stream: Stream<Http2Stream>;
+  /** A response that has been begun and not handed to the session: its status, 0 for none, and its fields. */
+  #status = 0;
+  #lines = '';
+  #isCommitted = false;
+
+  constructor(connection: Http2Connection, stream: Stream<Http2Stream>) {
+    this.#connection = connection;
+    this.#stream = stream;
+  }
+
+  get peer(): ClientIdentity { return this.#connection.peer; }
+  get listener(): ListenerSnapshot { return this.#connection.listener; }
+  get tls(): TlsFacts { return this.#connection.tls; }
+  get memo(): ConnectionMemo { return this.#connection.memo; }
+  get protocol(): string { return 'HTTP/2'; }
+  get bytesReceived(): number { return this.#stream.bytesReceived; }
+  get bytesSent(): number { return this.#stream.bytesSent; }
+  get isBackedUp(): boolean { return this.#stream.isBackedUp; }
+  get isResponseCommitted(): boolean { return this.#isCommitted; }
+
+  setPatience(requestBodyIdleMs: number, responseIdleMs: number): void {
+    this.#stream.requestBodyIdleMs = requestBodyIdleMs;
+    this.#stream.responseIdleMs = responseIdleMs;
+  }
+
+  sendContinue(): void {
+    this.sendInterim(100, '', '');
+  }
+
+  sendInterim(status: number, _reason: string, fieldLines: string): void {
+    this.#connection.session.sendHead(this.#stream, status, fieldLines);
+    this.#connection.scheduleFlush();
+  }
+
+  /** The end of a stream delimits its response, and the connection goes on after whatever response (RFC 9113 §8.1). */
+  beginResponse(status: number, _reason: string, fieldLines: string, bodyLength: number, announcedLength: number): void {
+    const isLengthUnknown = bodyLength === BODY_CHUNKED || bodyLength === BODY_UNTIL_CLOSE || announcedLength === ANNOUNCE_NOTHING;
+    this.#status = status;
+    this.#lines = isLengthUnknown ? fieldLines : fieldLines + framingLine(announcedLength === ANNOUNCE_BODY ? bodyLength : announcedLength);
+  }
+
+  writeBody(bytes: Buffer, start: number, end: number): void {
+    this.#sendHead();
+    this.#connection.session.sendContent(this.#stream, bytes, start, end);
+  }
+
+  writeBodyText(latin1: string): void {
+    const bytes = Buffer.from(latin1, 'latin1');
+    this.writeBody(bytes, 0, bytes.length);
+  }
+
+  flush(): void {
+    this.#sendHead();
+    this.#connection.scheduleFlush();
+  }
+
+  endResponse(): void {
+    this.#sendHead();
+    this.#isCommitted = false;
+    this.#connection.session.endResponse(this.#stream);
+    this.#connection.scheduleFlush();
+  }
+
+  completeExchange(): void {
+    this.handler = null;
+  }
+
+  abandonResponse(): void {
+    this.#status = 0;
+  }
+
+  abort(): void {
+    this.handler = null;
+    this.#connection.session.resetStream(this.#stream, ERROR.INTERNAL_ERROR);
+    this.#connection.scheduleFlush();
+  }
+
+  pauseRequestBody(): void {
+    this.#connection.session.pauseBody(this.#stream);
+  }
+
+  resumeRequestBody(): void {
+    this.#connection.session.resumeBody(this.#stream);
+    this.#connection.scheduleFlush();
+  }
+
+  #sendHead(): void {
+    if (this.#status === 0) return;
+    this.#connection.session.sendHead(this.#stream, this.#status, this.#lines);
+    this.#status = 0;
+    this.#isCommitted = true;
+  }
+}
