@@ -27,11 +27,15 @@ export interface FrameEvents {
 }
 
 export class FrameParser implements FrameSink {
+  /** Since when a frame or a block of fields has been incomplete; NaN: none is. */
+  incompleteSinceMs = Number.NaN;
   readonly #events: FrameEvents;
   readonly #content: ContentSink;
   readonly #reader = new FrameReader(this);
   readonly #block = new FieldBlockReader();
   #hasSettings = false;
+  /** Frames, and blocks of fields. */
+  #completed = 0;
 
   constructor(events: FrameEvents, content: ContentSink) {
     this.#events = events;
@@ -39,12 +43,16 @@ export class FrameParser implements FrameSink {
   }
 
   /** The bytes must not change afterwards. */
-  parse(bytes: Buffer): void {
+  parse(bytes: Buffer, nowMs: number): void {
+    const completedBefore = this.#completed;
     this.#reader.read(bytes);
+    // A client in full flow may never stop between two frames: what counts is since when it has been the same one.
+    if (!this.#isIncomplete) this.incompleteSinceMs = Number.NaN;
+    else if (Number.isNaN(this.incompleteSinceMs) || this.#completed !== completedBefore) this.incompleteSinceMs = nowMs;
   }
 
   /** A frame or a block of fields has begun and is not complete. The content of DATA does not count: it is passed on as it comes. */
-  get isIncomplete(): boolean {
+  get #isIncomplete(): boolean {
     return this.#reader.isFrameIncomplete || this.#block.openStreamId !== 0;
   }
 
@@ -54,6 +62,11 @@ export class FrameParser implements FrameSink {
 
   onFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
     if (!this.#isInOrder(type, flags, streamId)) return;
+    this.#read(type, flags, streamId, bytes, start, end);
+    if (this.#block.openStreamId === 0) this.#completed++;
+  }
+
+  #read(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
     const events = this.#events;
     switch (type) {
       case FRAME.HEADERS: this.#onHeaders(flags, streamId, bytes, start, end); break;
@@ -94,6 +107,7 @@ export class FrameParser implements FrameSink {
   }
 
   onDataEnd(): void {
+    this.#completed++;
     this.#content.onDataEnd();
   }
 

@@ -52,8 +52,6 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
   readonly #openedMs: number;
   #idleSinceMs: number;
   #leavingSinceMs = Number.NaN;
-  /** Since when a frame or a block of fields has been incomplete; NaN: none is. */
-  #incompleteSinceMs = Number.NaN;
 
   constructor(options: SessionOptions, handler: SessionHandler<Context>, nowMs: number) {
     this.nowMs = nowMs;
@@ -75,9 +73,7 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
   /** The bytes must not change afterwards. */
   receive(bytes: Buffer, nowMs: number): void {
     this.nowMs = nowMs;
-    this.#parser.parse(bytes);
-    if (!this.#parser.isIncomplete) this.#incompleteSinceMs = Number.NaN;
-    else if (Number.isNaN(this.#incompleteSinceMs)) this.#incompleteSinceMs = nowMs;
+    this.#parser.parse(bytes, nowMs);
   }
 
   /** The next bytes to be written; null where there are none. They belong to the caller. */
@@ -109,7 +105,7 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
     if (this.#phase === 'closed') return;
     const {requestHeadMs, keepAliveMs} = this.#options.timeouts;
     if (this.#phase === 'opening' && nowMs - this.#openedMs >= requestHeadMs) this.onViolation(ERROR.SETTINGS_TIMEOUT, 'request_head_timeout');
-    else if (nowMs - this.#incompleteSinceMs >= requestHeadMs) this.onViolation(ERROR.ENHANCE_YOUR_CALM, 'request_head_timeout');
+    else if (nowMs - this.#parser.incompleteSinceMs >= requestHeadMs) this.onViolation(ERROR.ENHANCE_YOUR_CALM, 'request_head_timeout');
     else if (!this.#areSettingsAcknowledged && nowMs - this.#openedMs >= LIMITS.h2SettingsAckMs) this.onViolation(ERROR.SETTINGS_TIMEOUT, 'h2_settings_timeout');
     else if (this.#phase === 'leaving' && nowMs - this.#leavingSinceMs >= LIMITS.h2DrainGraceMs) this.#leave();
     else if (this.#registry.size === 0 && nowMs - this.#idleSinceMs >= keepAliveMs) this.#leave();

@@ -267,6 +267,20 @@ test('slow: a block of fields in drops does not win time by them', () => {
   assertEndedBy(peer, ERROR.ENHANCE_YOUR_CALM, 'request_head_timeout', 0);
 });
 
+test('not slow: a client of which every piece ends within a frame', () => {
+  const peer = new Peer('answer');
+  peer.send(opening());
+  let rest = Buffer.alloc(0);
+  for (let i = 0; i < 100; i++) {
+    const bytes = Buffer.concat([rest, request(idOf(i))]);
+    peer.send(bytes.subarray(0, -5));
+    rest = bytes.subarray(-5);
+    peer.takeFrames();
+    peer.pass(500);
+  }
+  assert.deepEqual(peer.faults, []);
+});
+
 test('slow: content that does not come', () => {
   const peer = new Peer();
   peer.send(opening(), upload(1), data(1, 'begin'));
