@@ -2,7 +2,8 @@
 import {z} from 'zod';
 import {checked, type Finding} from '#src/config/checks.ts';
 import {HASH_FORMS, parsePasswordHash} from '#src/config/password-hash.ts';
-import {filePath, flag, name, readText, scalar, section} from '#src/config/scalars.ts';
+import {probePath} from '#src/config/route-scalars.ts';
+import {duration, fieldName, filePath, flag, name, readText, scalar, section} from '#src/config/scalars.ts';
 
 const USER_NAME = /^[A-Za-z0-9._@+-]{1,64}$/;
 
@@ -42,11 +43,22 @@ const basicSection = checked(section({
   pass_authorization: flag.prefault(false).describe('The server sees the `Authorization` field, and with it the password.'),
 }), checkBasic);
 
+const fieldNames = z.array(fieldName('request')).max(32);
+
+const forwardSection = section({
+  pool: name.describe('The pool of the application that decides.'),
+  path: probePath.prefault('/').describe('What it is asked with: `GET`, and the method and target of the request in `X-Forwarded-Method` and `X-Forwarded-Uri`.'),
+  timeout: duration(10).prefault('5s').describe('For the answer; later it is 503.'),
+  send: fieldNames.prefault(['accept', 'authorization', 'cookie', 'user-agent']).describe("Fields of the client's request that it sees."),
+  identity: fieldNames.prefault([]).describe('Fields of its answer that servers see, the first of which says who the client is. What clients send under these names never reaches a server of the customer.'),
+});
+
 /** `none` is what a route says that needs no proof. */
 export const NO_AUTH = 'none';
 
 const method = checked(section({
-  basic: basicSection.optional().describe('User name and password (RFC 7617).'),
+  basic: basicSection.optional().describe('User name and password (RFC 7617). Exactly one of `basic` and `forward` must be there.'),
+  forward: forwardSection.optional().describe('An application of the customer decides.'),
 }), checkMethod);
 
 export const authSection = z.record(name, method).prefault({}).describe('Ways in which clients prove who they are, by name. `none` is no name for one.');
@@ -54,6 +66,7 @@ export const authSection = z.record(name, method).prefault({}).describe('Ways in
 export const authReference = name.optional();
 
 export type AuthInput = z.output<typeof authSection>;
+export type ForwardInput = NonNullable<AuthInput[string]['forward']>;
 export type BasicInput = NonNullable<AuthInput[string]['basic']>;
 
 function checkBasic({users, users_file: file}: {readonly users: Readonly<Record<string, string>>; readonly users_file?: string | undefined}): readonly Finding[] {
@@ -61,17 +74,50 @@ function checkBasic({users, users_file: file}: {readonly users: Readonly<Record<
   return [{path: [], found: 'no user at all', allowed: 'users, users_file, or both', remedy: 'add a user'}];
 }
 
-function checkMethod({basic}: {readonly basic?: unknown}): readonly Finding[] {
-  return basic === undefined ? [{path: [], found: 'a way that says nothing', allowed: 'exactly one of basic', remedy: 'add one of them'}] : [];
+function checkMethod({basic, forward}: {readonly basic?: unknown; readonly forward?: unknown}): readonly Finding[] {
+  if ((basic === undefined) !== (forward === undefined)) return [];
+  return [{path: [], found: basic === undefined ? 'a way that says nothing' : 'both basic and forward', allowed: 'exactly one of basic and forward', remedy: basic === undefined ? 'add one of them' : 'keep one of them'}];
 }
 
-interface AuthFacts {
-  readonly auth: Readonly<Record<string, unknown>>;
-  readonly sites: readonly {readonly auth?: string | undefined; readonly routes: readonly {readonly auth?: string | undefined}[]}[];
+interface UserFacts {
+  readonly auth?: string | undefined;
+  readonly headers: {readonly request: {readonly set: Readonly<Record<string, string>>}};
+}
+
+export interface AuthFacts {
+  readonly pools: Readonly<Record<string, unknown>>;
+  readonly auth: Readonly<Record<string, {readonly forward?: {readonly pool: string; readonly identity: readonly string[]} | undefined}>>;
+  readonly sites: readonly (UserFacts & {readonly routes: readonly UserFacts[]})[];
+}
+
+export function checkAuth(customer: AuthFacts): readonly Finding[] {
+  return [...checkNames(customer), ...checkAuthPools(customer), ...checkIdentity(customer)];
+}
+
+function checkAuthPools({auth, pools}: AuthFacts): readonly Finding[] {
+  return Object.entries(auth).filter(([, {forward}]) => forward !== undefined && !Object.hasOwn(pools, forward.pool)).map(([wayName, {forward}]) => ({
+    path: ['auth', wayName, 'forward', 'pool'],
+    found: `${JSON.stringify(forward?.pool)}, a pool that does not exist`,
+    allowed: `a pool of this customer: ${Object.keys(pools).join(', ')}`,
+    remedy: 'correct the name, or add the pool',
+  }));
+}
+
+/** A server would read two fields of one name, and could believe either. */
+function checkIdentity({auth, sites}: AuthFacts): readonly Finding[] {
+  const identity = new Set(Object.values(auth).flatMap(({forward}) => forward?.identity ?? []));
+  const users = sites.flatMap((site, siteIndex) => [
+    {user: site, path: ['sites', siteIndex]},
+    ...site.routes.map((route, index) => ({user: route, path: ['sites', siteIndex, 'routes', index]})),
+  ]);
+  return users.flatMap(({user, path}) => Object.keys(user.headers.request.set).filter((field) => identity.has(field)).map((field): Finding => ({
+    path: [...path, 'headers', 'request', 'set', field], part: 'key',
+    found: `${JSON.stringify(field)}, which is an identity field under auth`, allowed: 'fields that no way to prove who one is sets', remedy: 'remove one of the two',
+  })));
 }
 
 /** Names that sites and routes use are there. */
-export function checkAuth({auth, sites}: AuthFacts): readonly Finding[] {
+function checkNames({auth, sites}: AuthFacts): readonly Finding[] {
   const known = Object.keys(auth);
   const uses = sites.flatMap((site, siteIndex) => [
     {used: site.auth, path: ['sites', siteIndex, 'auth']},

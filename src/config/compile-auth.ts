@@ -1,15 +1,20 @@
 /** Ways to prove who one is → snapshots, with the users of the files that they name. */
-import type {AuthInput, BasicInput} from '#src/config/auth-schema.ts';
+import type {AuthInput, BasicInput, ForwardInput} from '#src/config/auth-schema.ts';
 import type {Report} from '#src/config/report.ts';
-import type {AuthSnapshot, BasicAuthSnapshot} from '#src/config/snapshot.ts';
+import type {AuthSnapshot, BasicAuthSnapshot, ForwardAuthSnapshot} from '#src/config/snapshot.ts';
 import type {UserFileResult} from '#src/config/user-file.ts';
 
 /** @param userFiles what was read for each way that names a file, by the name of the way */
 export function compileAuth(input: AuthInput, userFiles: ReadonlyMap<string, UserFileResult>, report: Report): readonly AuthSnapshot[] {
-  return Object.entries(input).map(([name, {basic}]) => {
+  return Object.entries(input).map(([name, {basic, forward}]) => {
+    if (forward !== undefined) return compileForward(name, forward);
     if (basic === undefined) throw new Error('the schema lets no way pass that says nothing');
     return compileBasic(name, basic, userFiles.get(name), report);
   });
+}
+
+function compileForward(name: string, {pool, path, timeout, send, identity}: ForwardInput): ForwardAuthSnapshot {
+  return {type: 'forward', name, pool, path, timeoutMs: timeout, sentFields: send, identityFields: identity};
 }
 
 function compileBasic(name: string, basic: BasicInput, file: UserFileResult | undefined, report: Report): BasicAuthSnapshot {

@@ -93,8 +93,8 @@ function findProbeHosts(input: CustomerInput): ReadonlyMap<string, string> {
   return hosts;
 }
 
-function warnOfUnusedPools({pools, sites}: CustomerInput, report: Report): void {
-  const used = new Set(sites.flatMap((site) => site.routes.map(({pool}) => pool)));
+function warnOfUnusedPools({auth, pools, sites}: CustomerInput, report: Report): void {
+  const used = new Set([...sites.flatMap((site) => site.routes.map(({pool}) => pool)), ...Object.values(auth).map(({forward}) => forward?.pool)]);
   for (const pool of Object.keys(pools)) {
     if (!used.has(pool)) report.warning(['pools', pool], {found: `the pool ${pool} without a route`, allowed: 'pools that are used', remedy: 'remove it, or route to it'});
   }

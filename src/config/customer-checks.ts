@@ -1,7 +1,7 @@
 /** What must hold between the parts of a customer's file. */
 import {cidrContains, parseCidr, parseIp} from '#src/core/ip.ts';
 import {formatSocketAddress} from '#src/config/address-scalars.ts';
-import {checkAuth} from '#src/config/auth-schema.ts';
+import {checkAuth, type AuthFacts} from '#src/config/auth-schema.ts';
 import {type Finding, findRepeated} from '#src/config/checks.ts';
 import {quote} from '#src/config/problem.ts';
 import type {SocketAddress} from '#src/config/snapshot.ts';
@@ -10,15 +10,10 @@ interface CustomerFacts {
   readonly networks: readonly string[];
   readonly source_address?: {readonly ipv4?: string | undefined; readonly ipv6?: string | undefined} | undefined;
   readonly pools: Readonly<Record<string, {readonly servers: readonly {readonly address: SocketAddress}[]}>>;
-  readonly auth: Readonly<Record<string, unknown>>;
-  readonly sites: readonly {
-    readonly hosts: readonly string[];
-    readonly auth?: string | undefined;
-    readonly routes: readonly {readonly pool?: string | undefined; readonly auth?: string | undefined}[];
-  }[];
+  readonly sites: readonly {readonly hosts: readonly string[]; readonly routes: readonly {readonly pool?: string | undefined}[]}[];
 }
 
-export function checkCustomer(customer: CustomerFacts): readonly Finding[] {
+export function checkCustomer(customer: CustomerFacts & AuthFacts): readonly Finding[] {
   return [...checkServers(customer), ...checkSourceAddress(customer), ...checkHosts(customer), ...checkPools(customer), ...checkAuth(customer)];
 }
 

@@ -70,7 +70,21 @@ export interface BasicAuthSnapshot {
   readonly isAuthorizationPassed: boolean;
 }
 
-export type AuthSnapshot = BasicAuthSnapshot;
+/** An application of the customer decides. */
+export interface ForwardAuthSnapshot {
+  readonly type: 'forward';
+  readonly name: string;
+  readonly pool: string;
+  /** Request target that it is asked with. */
+  readonly path: string;
+  readonly timeoutMs: number;
+  /** Lower-case names of the client's fields that it sees. */
+  readonly sentFields: readonly string[];
+  /** Lower-case names of its answer's fields that servers see. */
+  readonly identityFields: readonly string[];
+}
+
+export type AuthSnapshot = BasicAuthSnapshot | ForwardAuthSnapshot;
 
 export interface CapsSnapshot {
   /** Open client connections of the whole node. */

@@ -58,6 +58,7 @@ export const FAULTS = {
   credentials_missing: fault(401, 'client', 'A user name and a password are needed.', REUSABLE),
   credentials_wrong: fault(401, 'client', 'The user name or the password is wrong.', REUSABLE),
   credentials_limited: fault(429, 'client', 'Too many failed attempts.', REUSABLE),
+  auth_unavailable: fault(503, 'upstream', 'It cannot be found out now who you are.', REUSABLE),
   credentials_unchecked: fault(503, 'proxy', 'The password cannot be checked now.', REUSABLE),
   rate_limited: fault(429, 'client', 'Too many requests.', REUSABLE),
   body_too_large: fault(413, 'client', 'The body is too large.'),

@@ -39,6 +39,8 @@ export const LIMITS = {
   forwardedHopsMax: 32,
   /** Basic credentials as they stand in the field: a name, a password, Base64. */
   credentialBytesMax: 512,
+  /** Body of an answer of forward authentication, of which nothing is used. */
+  authResponseBytesMax: 64 * 1024,
   /** Passwords that wait for their check, in one thread; none of them is another customer's to crowd out. */
   passwordsWaitingMax: 256,
   passwordsWaitingPerCustomerMax: 32,

@@ -40,6 +40,7 @@ function faultLines(fault: FaultCode, facts: RequestFacts): string {
     case 'credentials_wrong': return `www-authenticate: ${facts.challenge}\r\n`;
     case 'credentials_limited':
     case 'rate_limited': return `retry-after: ${Math.max(1, Math.ceil(facts.retryAfterMs / 1000))}\r\n`;
+    case 'auth_unavailable':
     case 'credentials_unchecked':
     case 'endpoint_unavailable':
     case 'endpoint_saturated': return `retry-after: ${UNAVAILABLE_RETRY_S}\r\n`;

@@ -23,6 +23,7 @@ export interface BasicAuthParts {
 
 export class BasicAuth implements Gate {
   readonly withheldFields: readonly string[];
+  readonly identityFields: readonly string[] = [];
   readonly #parts: BasicAuthParts;
   readonly #customer: string;
   readonly #snapshot: BasicAuthSnapshot;
@@ -50,10 +51,6 @@ export class BasicAuth implements Gate {
 
   matches(customer: CustomerSnapshot, auth: AuthSnapshot): boolean {
     return customer.name === this.#customer && isDeepStrictEqual(auth, this.#snapshot);
-  }
-
-  retire(): void {
-    // It holds nothing but memory.
   }
 
   open(head: RequestHead, facts: RequestFacts, listener: VerdictListener): Verdict | PendingVerdict {

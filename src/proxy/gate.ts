@@ -2,6 +2,7 @@
 import type {FaultCode} from '#src/core/faults.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {AuthSnapshot, CustomerSnapshot} from '#src/config/snapshot.ts';
+import type {UpstreamPool} from '#src/upstream/pool.ts';
 import type {Answer} from '#src/proxy/answer.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
 
@@ -25,14 +26,14 @@ export interface VerdictListener {
 }
 
 export interface Gate {
-  /** Lower-case names of fields that the server must not see as the client sent them. */
+  /** Lower-case names of fields that the server must not see on the routes behind this gate. */
   readonly withheldFields: readonly string[];
+  /** Lower-case names of fields that say who the client is: none of the customer's servers must ever see one that a client has sent. */
+  readonly identityFields: readonly string[];
   /** The head is lent: what is needed later is taken out before returning. */
   open(head: RequestHead, facts: RequestFacts, listener: VerdictListener): Verdict | PendingVerdict;
   /** It is made of the same, so that it can be kept over a reload with all that it remembers. */
   matches(customer: CustomerSnapshot, auth: AuthSnapshot): boolean;
-  /** A reload has taken it away: requests that it is at go on. */
-  retire(): void;
 }
 
-export type GateBuilder = (customer: CustomerSnapshot, auth: AuthSnapshot) => Gate;
+export type GateBuilder = (customer: string, auth: AuthSnapshot, pools: ReadonlyMap<string, UpstreamPool>) => Gate;

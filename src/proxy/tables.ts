@@ -83,7 +83,7 @@ export class Tables {
     const before = this.#customers.get(name);
     const customer = this.#build(assignment, before);
     const kept = new Set([...customer.pools.values()].flatMap((pool) => pool.endpoints));
-    if (before !== undefined) this.#withdraw(before, kept, customer.gates);
+    if (before !== undefined) this.#withdraw(before, kept);
     this.#customers.set(name, customer);
     for (const {pattern, site} of customer.hosts) this.hosts.set(pattern, site);
   }
@@ -92,18 +92,15 @@ export class Tables {
     const customer = this.#customers.get(name);
     if (customer === undefined) return;
     this.#customers.delete(name);
-    this.#withdraw(customer, new Set(), new Map());
+    this.#withdraw(customer, new Set());
   }
 
-  #withdraw(customer: Customer, kept: ReadonlySet<UpstreamEndpoint>, keptGates: Customer['gates']): void {
+  #withdraw(customer: Customer, kept: ReadonlySet<UpstreamEndpoint>): void {
     for (const {pattern, site} of customer.hosts) this.hosts.delete(pattern, site);
     for (const pool of customer.pools.values()) {
       for (const endpoint of pool.endpoints) {
         if (!kept.has(endpoint)) endpoint.retire();
       }
-    }
-    for (const [name, gate] of customer.gates) {
-      if (keptGates.get(name) !== gate) gate.retire();
     }
   }
 
@@ -115,7 +112,7 @@ export class Tables {
       const endpoints = this.#buildEndpoints(pool, networks, assignment, before?.pools.get(pool.name));
       pools.set(pool.name, new UpstreamPool(pool, endpoints, this.#row(assignment.poolCounters[pool.name], POOL_ROW_LENGTH)));
     }
-    const gates = this.#buildGates(snapshot, before);
+    const gates = this.#buildGates(snapshot, pools, before);
     const hosts: {pattern: string; site: Site}[] = [];
     const customer: Customer = {
       name: snapshot.name,
@@ -137,10 +134,10 @@ export class Tables {
     return customer;
   }
 
-  #buildGates(snapshot: CustomerSnapshot, before: Customer | undefined): ReadonlyMap<string, Gate> {
+  #buildGates(snapshot: CustomerSnapshot, pools: Customer['pools'], before: Customer | undefined): ReadonlyMap<string, Gate> {
     return new Map(snapshot.auth.map((auth) => {
       const known = before?.gates.get(auth.name);
-      return [auth.name, known?.matches(snapshot, auth) === true ? known : this.#buildGate(snapshot, auth)];
+      return [auth.name, known?.matches(snapshot, auth) === true ? known : this.#buildGate(snapshot.name, auth, pools)];
     }));
   }
 
@@ -177,13 +174,15 @@ interface RouteParts {
 
 function compileRoute(route: RouteSnapshot, {customer, pools, gates}: RouteParts): Route {
   const gate = route.auth === null ? null : requireGate(gates, route.auth);
+  // On every route of the customer: one server may stand behind several, and believe what it reads on all of them.
+  const withheld = [...gates.values()].flatMap(({identityFields}) => identityFields).concat(gate?.withheldFields ?? []);
   return {
     snapshot: route,
     pool: route.action.type === 'pool' ? requirePool(pools, route.action.pool) : null,
     access: compileAccess(route.allow, route.deny),
     rules: compileRuleSet(customer, route.rules),
     gate,
-    requestPlan: planRequestFields(route.requestFields, gate?.withheldFields),
+    requestPlan: planRequestFields(route.requestFields, withheld),
     responsePlan: planResponseFields(route.responseFields),
     logFragment: customerFragment(customer, route.action.type === 'pool' ? route.action.pool : ''),
   };
