@@ -65,7 +65,8 @@ export class RequestHead implements ConnectionOptions {
     if (headEnd === INCOMPLETE) return INCOMPLETE;
     const text = bytes.toString('latin1', lineStart, headEnd - 2);
     this.fields.text = text;
-    this.method = text.slice(0, this.#methodEnd - lineStart);
+    // The usual methods without a string of their own for each request.
+    this.method = text.startsWith('GET ') ? 'GET' : text.startsWith('POST ') ? 'POST' : text.slice(0, this.#methodEnd - lineStart);
     this.target = text.slice(this.#methodEnd + 1 - lineStart, this.#targetEnd - lineStart);
     const fault = this.#interpret();
     return fault === null ? headEnd : this.#refuse(fault);

@@ -225,6 +225,8 @@ export class Exchange implements RequestHandler, ResponseHandler, VerdictListene
     this.#body.sendRequest(acquired, this.#facts.method, this.#upstreamHead);
     if (this.#body.isComplete) acquired.endRequest();
     else if (acquired.isBackedUp) this.#downstream?.pauseRequestBody();
+    // A stream whose siblings have too much waiting: not even the first read may come.
+    if (this.#downstream?.isBackedUp === true) acquired.pause();
   }
 
   onUpstreamConnected(): void {
