@@ -119,11 +119,12 @@ const customer = fc.record({
   n: fc.constantFrom(1, 2, 3),
   hosts: fc.uniqueArray(fc.constantFrom('www.acme.example', '*.example', 'b.example', 'c.other'), {minLength: 1, maxLength: 2}),
   server: fc.constantFrom(undefined, '10.1.1.12:80', '127.0.0.1:9180', 'nonsense'),
-  isSecure: fc.boolean(),
-}).map(({name, n, hosts, server, isSecure}) => customerText(name, n, {hosts, ...(server !== undefined && {server})}) + (isSecure ? CERTIFICATES : ''));
+  sections: fc.subarray([CERTIFICATES, 'auth: {staff: {basic: {users_file: staff.htpasswd}}}\n']),
+}).map(({name, n, hosts, server, sections}) => customerText(name, n, {hosts, ...(server !== undefined && {server})}) + sections.join(''));
 const text = fc.oneof({weight: 5, arbitrary: customer}, fc.constantFrom('', '{', 'customer: acme\n', 'a: &a [*a]', '__proto__: 1\n'));
 const node = fc.oneof({weight: 4, arbitrary: fc.constant(NODE_TEXT)}, fc.constantFrom(NODE_TEXT + HTTPS, `${NODE_TEXT}max_body: 5MiB\n`, `${NODE_TEXT}log: {level: warn}\n`, 'listeners: [', `${NODE_TEXT}customers: none/*.yaml\n`));
 const pem = fc.constantFrom(CURRENT.cert, CURRENT.key, SHORT.cert, SHORT.key, 'no PEM');
+const users = fc.constantFrom('alice:$2y$10$fVH8e28OQRj9tqiDXs1e1uxpsjN0c7II7YPKXua2NAKYvM6iQk7dq\n', 'bob:$2y$10$fVH8e28OQRj9tqiDXs1e1uxpsjN0c7II7YPKXua2NAKYvM6iQk7dq\n', 'bob:secret\n');
 const CUSTOMER_FILES = ['a', 'b', 'c'].map(customerFile);
 
 /** Each puts one file in place, or takes it away. */
@@ -131,6 +132,7 @@ const edit = fc.oneof(
   fc.record({file: fc.constantFrom(...CUSTOMER_FILES), content: fc.option(text)}),
   fc.record({file: fc.constant(NODE_FILE), content: fc.option(node, {freq: 9})}),
   fc.record({file: fc.constantFrom('/etc/customers/acme.pem', '/etc/customers/acme.key'), content: fc.option(pem)}),
+  fc.record({file: fc.constant('/etc/customers/staff.htpasswd'), content: fc.option(users)}),
 );
 const step = fc.record({edits: fc.array(edit, {maxLength: 3}), days: fc.constantFrom(0, 10, 30), isSure: fc.boolean()});
 
