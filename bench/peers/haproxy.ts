@@ -12,7 +12,7 @@ function writeConfig(work: Workplace, place: Place, sites: Sites): void {
   const {directory, httpPort, httpsPort} = place;
   const customers = customersOf(sites);
   const backends = customers.map(({name, address}) => `backend ${name}\n  server app ${address}:${work.backend.port}\n`);
-  const tlsBind = sites.tls ? `bind 127.0.0.1:${httpsPort} backlog 4096 ssl crt ${work.certificate.bothFile} alpn http/1.1` : '';
+  const tlsBind = sites.tls ? `bind 127.0.0.1:${httpsPort} backlog 4096 ssl crt ${work.certificate.bothFile} alpn h2,http/1.1` : '';
   writeFileSync(join(directory, 'haproxy.cfg'), fillTemplate(TEMPLATE, {directory, httpPort, tlsBind, connections: work.connections}) + backends.join(''));
   writeFileSync(join(directory, 'hosts.map'), customers.flatMap(({name, hosts}) => hosts.map(host => `${host} ${name}\n`)).join(''));
 }

@@ -16,7 +16,7 @@ const MANY_CUSTOMERS = 100, KEEP_ALIVE = 256, KEEP_ALIVE_OF_MANY = 16;
 
 function listens(place: Place, sites: Sites, options: string): string {
   const cleartext = `listen 127.0.0.1:${place.httpPort}${options};`;
-  return sites.tls ? `${cleartext} listen 127.0.0.1:${place.httpsPort} ssl${options};` : cleartext;
+  return sites.tls ? `${cleartext} listen 127.0.0.1:${place.httpsPort} ssl http2${options};` : cleartext;
 }
 
 function writeCustomers(work: Workplace, place: Place, sites: Sites): void {

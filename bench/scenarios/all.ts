@@ -1,12 +1,13 @@
 import {CUSTOMERS_SCENARIOS} from './customers.ts';
 import {DISTURBED_SCENARIOS} from './disturbed.ts';
 import {HANDSHAKE_SCENARIOS} from './handshakes.ts';
+import {HTTP2_SCENARIOS} from './http2.ts';
 import {MEMORY_SCENARIOS} from './memory.ts';
 import {REQUEST_SCENARIOS} from './requests.ts';
 import type {Scenario} from './scenario.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
-  ...REQUEST_SCENARIOS, ...HANDSHAKE_SCENARIOS, ...DISTURBED_SCENARIOS, ...MEMORY_SCENARIOS, ...CUSTOMERS_SCENARIOS,
+  ...REQUEST_SCENARIOS, ...HTTP2_SCENARIOS, ...HANDSHAKE_SCENARIOS, ...DISTURBED_SCENARIOS, ...MEMORY_SCENARIOS, ...CUSTOMERS_SCENARIOS,
 ];
 
 /** One of each kind: what a smoke run tries. */
