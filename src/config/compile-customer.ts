@@ -42,6 +42,7 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
     sites: input.sites.map((site) => compileSite(site, context.defaults)),
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
+    caps: {websocketsMax: input.caps.websockets, websocketsPerClientMax: input.caps.websockets_per_client},
   };
   warnOfUnusedPools(input, report);
   warnOfUnverifiedPools(input, report);

@@ -50,9 +50,9 @@ function redirectPortOf(listener: ListenerFacts, listeners: readonly ListenerFac
 }
 
 function routeDefaultsOf(input: NodeInput): RouteDefaults {
-  const {connectMs, requestBodyIdleMs, responseHeadMs, responseIdleMs} = compileTimeouts(input);
+  const {connectMs, requestBodyIdleMs, responseHeadMs, responseIdleMs, eventStreamIdleMs} = compileTimeouts(input);
   return {
-    timeouts: {connectMs, requestBodyIdleMs, responseHeadMs, responseIdleMs},
+    timeouts: {connectMs, requestBodyIdleMs, responseHeadMs, responseIdleMs, eventStreamIdleMs},
     maxBodyBytes: input.max_body,
     requestBufferBytes: input.request_buffer,
   };
@@ -66,6 +66,7 @@ function compileTimeouts({timeouts}: NodeInput): TimeoutsSnapshot {
     connectMs: timeouts.connect,
     responseHeadMs: timeouts.response_head,
     responseIdleMs: timeouts.response_idle,
+    eventStreamIdleMs: timeouts.event_stream_idle,
     tlsHandshakeMs: timeouts.tls_handshake,
     upstreamKeepAliveMs: timeouts.upstream_keep_alive,
     drainMs: timeouts.drain,

@@ -3,7 +3,7 @@ import {NO_AUTH} from '#src/config/auth-schema.ts';
 import type {RouteInput, SiteInput} from '#src/config/customer-schema.ts';
 import {overrideTimeouts, type RouteDefaults} from '#src/config/compile-shared.ts';
 import {compileRules} from '#src/config/rule-schema.ts';
-import type {FieldChangesSnapshot, RouteActionSnapshot, RouteSnapshot, SiteSnapshot} from '#src/config/snapshot.ts';
+import type {FieldChangesSnapshot, RouteActionSnapshot, RouteSnapshot, SiteSnapshot, WebSocketSnapshot} from '#src/config/snapshot.ts';
 
 type Changes = SiteInput['headers']['request'];
 
@@ -33,11 +33,17 @@ function compileRoute(route: RouteInput, site: SiteInput, defaults: RouteDefault
     requestFields: mergeChanges(site.headers.request, route.headers.request),
     responseFields: mergeChanges(site.headers.response, route.headers.response),
     encodedSlashAllowed: route.encoded_slash === 'allow',
+    websocket: compileWebSocket(route.websocket),
   };
 }
 
 function compileAuthReference(name: string | undefined): string | null {
   return name === undefined || name === NO_AUTH ? null : name;
+}
+
+function compileWebSocket(websocket: RouteInput['websocket']): WebSocketSnapshot | null {
+  if (websocket === undefined) return null;
+  return {origins: websocket.origins, isMissingOriginAllowed: websocket.missing_origin === 'allow', idleMs: websocket.idle};
 }
 
 /** The schema has made sure that exactly one of them is there. */

@@ -20,5 +20,6 @@ export function overrideTimeouts(outer: RouteTimeoutsSnapshot, own: z.output<typ
     requestBodyIdleMs: own.request_body_idle ?? outer.requestBodyIdleMs,
     responseHeadMs: own.response_head ?? outer.responseHeadMs,
     responseIdleMs: own.response_idle ?? outer.responseIdleMs,
+    eventStreamIdleMs: own.event_stream_idle ?? outer.eventStreamIdleMs,
   };
 }

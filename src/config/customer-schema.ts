@@ -5,9 +5,9 @@ import {authReference, authSection} from '#src/config/auth-schema.ts';
 import {checked} from '#src/config/checks.ts';
 import {checkCustomer} from '#src/config/customer-checks.ts';
 import {checkHash, checkHealth, checkPool} from '#src/config/pool-checks.ts';
-import {checkChanges, checkRedirect, checkRespond, checkRoute, checkSite} from '#src/config/route-checks.ts';
-import {host, mediaType, probeHost, probePath, redirectTarget, routePath, statusRanges} from '#src/config/route-scalars.ts';
-import {choice, duration, fieldName, fieldValue, filePath, flag, integer, method, name, presence, scalar, readText, section, size} from '#src/config/scalars.ts';
+import {checkChanges, checkRedirect, checkRespond, checkRoute, checkSite, checkWebSocket} from '#src/config/route-checks.ts';
+import {host, mediaType, probeHost, probePath, redirectTarget, routePath, statusRanges, websocketOrigin} from '#src/config/route-scalars.ts';
+import {choice, duration, fieldName, fieldValue, filePath, flag, integer, method, name, presence, scalar, readText, section, size, switchable} from '#src/config/scalars.ts';
 import {rulesSection} from '#src/config/rule-schema.ts';
 import {limitsSection, routeTimeoutsSection} from '#src/config/shared-sections.ts';
 import {tlsSection} from '#src/config/tls-schema.ts';
@@ -90,6 +90,13 @@ const redirectSection = checked(section({
   keep_path: flag.prefault(false).describe('Append the path and query of the request to `to`.'),
 }), checkRedirect);
 
+const websocketSection = switchable(checked(section({
+  origins: z.array(websocketOrigin).min(1).max(100).prefault(['same-origin'])
+    .describe('Pages that may open WebSockets: `same-origin` for those of the host itself, origins such as `https://app.example.com`, or `any` alone. Others get 403.'),
+  missing_origin: choice('allow', 'refuse').prefault('allow').describe('What becomes of handshakes without an Origin: programs send none, browsers always do.'),
+  idle: duration().prefault('5m').describe('A WebSocket on which no byte comes, from either side, ends after this time.'),
+}), checkWebSocket));
+
 /** Keys that stand in a site for all of its routes, and in a route for itself. */
 const inheritedKeys = {
   headers: headersSection.describe("Changes to header fields. A route's are added to its site's and win over them."),
@@ -111,6 +118,7 @@ const route = checked(section({
   strip_prefix: presence.optional().describe('Removes the matched prefix on the way to the server; the same as `replace_prefix: /`.'),
   allow: z.array(network).max(10_000).prefault([]).describe('Clients that may come; everyone else gets 403. None: everyone.'),
   deny: z.array(network).max(10_000).prefault([]).describe('Clients that get 403, even if `allow` names them.'),
+  websocket: websocketSection.describe('Lets clients open WebSockets on this route; `true` stands for the defaults. Only with `pool`. Default: a wish for one is ignored.'),
   encoded_slash: choice('refuse', 'allow').prefault('refuse').describe('What becomes of `%2F` in a path: refused with 400, or passed on as it is.'),
   ...inheritedKeys,
 }), checkRoute);
@@ -120,6 +128,16 @@ const site = checked(section({
   routes: z.array(route).min(1).max(1000).describe('What is answered for which path; a path without a route gets 404.'),
   ...inheritedKeys,
 }), checkSite);
+
+/** They are counted in shared memory of a fixed size. */
+const WEBSOCKETS_MAX = 1_000_000;
+
+const customerCapsSection = checked(section({
+  websockets: integer(1, WEBSOCKETS_MAX).prefault(2000).describe('Open WebSockets of this customer (503 above).'),
+  websockets_per_client: integer(1, WEBSOCKETS_MAX).prefault(100).describe('Open WebSockets of one client with this customer: an IPv4 address or an IPv6 /64 (429 above).'),
+}), ({websockets, websockets_per_client: perClient}) => (perClient <= websockets ? [] : [{
+  path: ['websockets_per_client'], found: String(perClient), allowed: `at most caps.websockets (${websockets})`, remedy: 'lower it: one client could take every WebSocket of the customer',
+}])).prefault({});
 
 const sourceAddressSection = section({
   ipv4: sourceAddress(4).optional().describe('For servers with an IPv4 address. Must be there if there are such servers.'),
@@ -139,6 +157,7 @@ export const customerSchema = checked(section({
   pools: z.record(name, pool).prefault({}).describe('Groups of servers that serve the same, by name.'),
   auth: authSection,
   sites: z.array(site).min(1).max(10_000).describe('Hosts and what they answer.'),
+  caps: customerCapsSection.describe('Bounds on what stays open.'),
   limits: limitsSection.describe('Request rates of this customer, answered with 429 when exceeded.'),
   rules: rulesSection.describe("Requests that get 403 for what they look like. The node's rules come first."),
 }), checkCustomer);

@@ -39,6 +39,7 @@ const timeoutsSection = section({
   connect: duration().prefault('3s').describe('To connect to a server.'),
   response_head: duration().prefault('60s').describe('From the end of the request to the head of the response.'),
   response_idle: duration().prefault('60s').describe('Between two parts of the response.'),
+  event_stream_idle: duration().prefault('1h').describe('The same for responses of the type `text/event-stream`.'),
   tls_handshake: duration().prefault('10s').describe('From the accepted connection to the end of the TLS handshake.'),
   upstream_keep_alive: duration().prefault('60s').describe('How long an idle connection to a server is kept. Below the keep-alive time of the servers, so that they are not the ones who close.'),
   drain: duration().prefault('30s').describe('How long requests in flight may take when the daemon stops.'),

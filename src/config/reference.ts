@@ -3,6 +3,7 @@ import {z} from 'zod';
 import {customerSchema} from '#src/config/customer-schema.ts';
 import {nodeSchema} from '#src/config/node-schema.ts';
 import {REFERENCE_INTRODUCTION} from '#src/config/reference-introduction.ts';
+import {SWITCHABLE_TYPE} from '#src/config/scalars.ts';
 
 /** The part of JSON Schema that the schemas use. */
 interface JsonSchema {
@@ -14,6 +15,7 @@ interface JsonSchema {
   readonly required?: readonly string[];
   readonly items?: JsonSchema;
   readonly additionalProperties?: JsonSchema | boolean;
+  readonly anyOf?: readonly JsonSchema[];
 }
 
 /** Text of every generated file by its path in the repository. */
@@ -32,7 +34,15 @@ export function generateFiles(): ReadonlyMap<string, string> {
 }
 
 function describeSchema(schema: z.ZodType, title: string): JsonSchema {
-  return {...z.toJSONSchema(schema, {io: 'input', target: 'draft-7'}) as JsonSchema, title};
+  return {...z.toJSONSchema(schema, {io: 'input', target: 'draft-7', override: ({jsonSchema}) => allowSwitch(jsonSchema)}) as JsonSchema, title};
+}
+
+/** What zod says of a preprocessed schema is what comes behind it: that `true` and `false` may stand for it is added here, in place. */
+function allowSwitch(schema: Record<string, unknown>): void {
+  const {title, description: _stays, ...section} = schema;
+  if (title !== SWITCHABLE_TYPE || section['anyOf'] !== undefined) return;
+  for (const key of Object.keys(section)) delete schema[key];
+  schema['anyOf'] = [{type: 'boolean'}, section];
 }
 
 function toText(schema: JsonSchema): string {
@@ -67,7 +77,8 @@ interface InnerSection {
 }
 
 function innerSection(value: JsonSchema): InnerSection | null {
-  if (value.properties !== undefined) return {schema: value, suffix: ''};
+  const own = value.properties === undefined ? value.anyOf?.find(({properties}) => properties !== undefined) : value;
+  if (own !== undefined) return {schema: own, suffix: ''};
   if (value.items?.properties !== undefined) return {schema: value.items, suffix: '[]'};
   const entry = value.additionalProperties;
   if (typeof entry === 'object' && entry.properties !== undefined) return {schema: entry, suffix: '.NAME'};

@@ -21,6 +21,7 @@ interface RouteFacts {
   readonly respond?: unknown;
   readonly replace_prefix?: string | undefined;
   readonly strip_prefix?: true | undefined;
+  readonly websocket?: unknown;
 }
 
 interface ChangesFacts {
@@ -44,7 +45,21 @@ export function checkRespond({status, body}: RespondFacts): readonly Finding[] {
 }
 
 export function checkRoute(route: RouteFacts): readonly Finding[] {
-  return [...checkAction(route), ...checkPrefix(route)];
+  return [...checkAction(route), ...checkPrefix(route), ...checkUpgrade(route)];
+}
+
+/** `any` next to another origin would make that one look like a restriction. */
+export function checkWebSocket({origins}: {readonly origins: readonly string[]}): readonly Finding[] {
+  const index = origins.indexOf('any');
+  if (index < 0 || origins.length === 1) return [];
+  return [{path: ['origins', index], found: 'any, with other origins', allowed: 'any alone, or a list of origins without it', remedy: 'remove any, or the others'}];
+}
+
+function checkUpgrade({methods, pool, websocket}: RouteFacts): readonly Finding[] {
+  if (websocket === undefined) return [];
+  if (pool === undefined) return [{path: ['websocket'], part: 'key', found: 'websocket on a route without a pool', allowed: 'websocket with `pool`', remedy: 'remove the key'}];
+  if (methods.length === 0 || methods.includes('GET')) return [];
+  return [{path: ['websocket'], part: 'key', found: 'websocket on a route without GET', allowed: 'GET among the methods: a WebSocket begins with it', remedy: 'add GET, or remove the key'}];
 }
 
 function checkAction(route: RouteFacts): readonly Finding[] {

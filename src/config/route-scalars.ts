@@ -92,6 +92,20 @@ export const redirectTarget = scalar({
   read: readText(readRedirectTarget),
 });
 
+/** As browsers write it (RFC 6454 §6.2): it is compared as text. */
+function readOrigin(text: string): string | null {
+  if (text === 'same-origin' || text === 'any') return text;
+  return /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text ? text : null;
+}
+
+export const websocketOrigin = scalar({
+  type: 'origin',
+  allowed: 'same-origin, any, or an origin as browsers send it: scheme and host in lower case, a port only where it is not the usual one, no path',
+  remedy: (value) => (typeof value === 'string' && /^https?:\/\//i.test(value) && URL.canParse(value) ? `write ${new URL(value).origin}` : 'write for example https://app.example.com'),
+  json: {anyOf: [{enum: ['same-origin', 'any']}, {type: 'string', pattern: '^https?://[^/A-Z]+$'}]},
+  read: readText(readOrigin),
+});
+
 const MEDIA_TYPE_PATTERN = /^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+(?:; ?[a-z0-9-]+=[A-Za-z0-9._-]+)*$/;
 
 export const mediaType = scalar({

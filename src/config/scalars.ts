@@ -44,6 +44,14 @@ export function section<S extends z.core.$ZodLooseShape>(shape: S) {
   return z.strictObject(shape, {error: (issue) => (issue.code === 'unrecognized_keys' ? keys : undefined)});
 }
 
+/** Name of the type of what `switchable` makes, by which the generator of the JSON Schemas knows it. */
+export const SWITCHABLE_TYPE = 'boolean | mapping';
+
+/** A section that may be left out: `true` stands for one with nothing but defaults in it, `false` for none. */
+export function switchable<S extends z.ZodType>(inner: S) {
+  return z.preprocess((value) => (value === true ? {} : value === false ? undefined : value), inner.optional()).optional().meta({title: SWITCHABLE_TYPE});
+}
+
 const DURATION_MS_MAX = 24 * 3_600_000;
 
 export function duration(minMs = 1) {

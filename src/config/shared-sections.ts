@@ -18,4 +18,5 @@ export const routeTimeoutsSection = section({
   request_body_idle: duration().optional().describe('Between two parts of the request body. Default: the outer level.'),
   response_head: duration().optional().describe('From the end of the request to the head of the response. Default: the outer level.'),
   response_idle: duration().optional().describe('Between two parts of the response. Default: the outer level.'),
+  event_stream_idle: duration().optional().describe('The same for responses of the type `text/event-stream`. Default: the outer level.'),
 }).prefault({});

@@ -25,6 +25,7 @@ export interface TimeoutsSnapshot {
   readonly responseHeadMs: number;
   readonly responseIdleMs: number;
   readonly tlsHandshakeMs: number;
+  readonly eventStreamIdleMs: number;
   readonly upstreamKeepAliveMs: number;
   readonly drainMs: number;
 }
@@ -35,6 +36,8 @@ export interface RouteTimeoutsSnapshot {
   readonly requestBodyIdleMs: number;
   readonly responseHeadMs: number;
   readonly responseIdleMs: number;
+  /** In place of `responseIdleMs` for responses that are event streams. */
+  readonly eventStreamIdleMs: number;
 }
 
 /** A token bucket: one token every `intervalMs`, at most `burst` of them saved. */
@@ -204,6 +207,15 @@ export interface FieldChangesSnapshot {
   readonly remove: readonly string[];
 }
 
+export interface WebSocketSnapshot {
+  /** Origins as browsers write them (`https://app.example.com`), `same-origin`, or `any` alone. */
+  readonly origins: readonly string[];
+  /** Handshakes without an Origin, which come from programs and not from browsers, are let in. */
+  readonly isMissingOriginAllowed: boolean;
+  /** How long no byte may come, from either side. */
+  readonly idleMs: number;
+}
+
 export interface RouteSnapshot {
   /** Normalised path. `prefix` matches whole segments: `/a` and `/a/` both match `/a` and `/a/b`, and neither matches `/ab`. */
   readonly path: string;
@@ -227,6 +239,8 @@ export interface RouteSnapshot {
   readonly responseFields: FieldChangesSnapshot;
   /** Percent-encoded slashes are passed on as they are instead of being refused. */
   readonly encodedSlashAllowed: boolean;
+  /** Null: a wish for a WebSocket is ignored. */
+  readonly websocket: WebSocketSnapshot | null;
 }
 
 export interface SiteSnapshot {
@@ -241,6 +255,12 @@ export interface SourceAddressSnapshot {
   readonly ipv6: string | null;
 }
 
+export interface CustomerCapsSnapshot {
+  /** Open WebSockets over all threads. */
+  readonly websocketsMax: number;
+  readonly websocketsPerClientMax: number;
+}
+
 export interface CustomerSnapshot {
   readonly name: string;
   /** Hash over everything below: equal revisions need no work at a reload. */
@@ -253,6 +273,7 @@ export interface CustomerSnapshot {
   readonly sites: readonly SiteSnapshot[];
   readonly limits: readonly LimitSnapshot[];
   readonly rules: readonly RuleSnapshot[];
+  readonly caps: CustomerCapsSnapshot;
 }
 
 export interface Snapshot {

@@ -26,6 +26,7 @@ export function createSharedMemory(threads: number, connectionsMax: number, desc
     nodeCounters: {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, threads)), byteOffset: 0},
     rateBuckets: new SharedArrayBuffer(RateBuckets.byteLength(RATE_KEYS_MAX)),
     connectionTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, room)),
+    tunnelTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, 2 * room)),
     connectionsMax: room,
     descriptorsMax,
     banTable: new SharedArrayBuffer(BanTable.byteLength(LIMITS.bansMax)),
@@ -36,6 +37,7 @@ export function createSharedMemory(threads: number, connectionsMax: number, desc
 /** Takes back what a dead thread had open: what was opened minus what was closed is the number of open connections. */
 export function forgetConnectionsOfThread(memory: SharedMemory, threads: number, thread: number): void {
   new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax).forgetThread(thread);
+  new ConnectionTable(memory.tunnelTable, threads, thread, 2 * memory.connectionsMax).forgetThread(thread);
   const row = openRow(memory.nodeCounters, NODE_ROW_LENGTH, thread);
   row[NODE.connectionsClosed] = row[NODE.connectionsOpened] ?? 0;
   row[NODE.upstreamConnectionsClosed] = row[NODE.upstreamConnectionsOpened] ?? 0;

@@ -1,7 +1,7 @@
 /** Who owns which slot of shared memory. What survives a reload keeps its numbers. */
 import type {CustomerSnapshot, PoolSnapshot, Snapshot} from '#src/config/snapshot.ts';
 import type {Configuration} from '#src/control/configuration.ts';
-import {CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, rowsByteLength} from '#src/shared/counters.ts';
+import {CUSTOMER, CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow, rowsByteLength} from '#src/shared/counters.ts';
 import {EndpointSlot, endpointSlotByteLength} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
 import {SlotAllocator, type SlotRef} from '#src/shared/slots.ts';
@@ -43,6 +43,10 @@ export class SlotBook {
   /** Forgets what a dead thread had in flight, on endpoints of today and of former configurations. */
   forgetThread(thread: number): void {
     for (const [, slot] of this.#endpoints.entries()) new EndpointSlot(slot, this.#threads, thread).forgetThread();
+    for (const [, slot] of this.#customers.entries()) {
+      const row = openRow(slot, CUSTOMER_ROW_LENGTH, thread);
+      row[CUSTOMER.tunnelsClosed] = row[CUSTOMER.tunnelsOpened] ?? 0;
+    }
   }
 
   /** Call it once in a while with the configuration in force: frees the slots that it does not name, when they are at rest. */

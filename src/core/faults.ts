@@ -62,6 +62,13 @@ export const FAULTS = {
   credentials_unchecked: fault(503, 'proxy', 'The password cannot be checked now.', REUSABLE),
   rate_limited: fault(429, 'client', 'Too many requests.', REUSABLE),
   body_too_large: fault(413, 'client', 'The body is too large.'),
+  // WebSockets (RFC 6455).
+  websocket_invalid: fault(400, 'client', 'The WebSocket handshake is malformed.'),
+  websocket_version: fault(426, 'client', 'This WebSocket version is not served here.', REUSABLE),
+  websocket_origin_refused: fault(403, 'client', 'WebSockets are not open to this page.', REUSABLE),
+  websockets_per_client: fault(429, 'client', 'Too many WebSockets of one client.', REUSABLE),
+  websockets_total: fault(503, 'proxy', 'Too many WebSockets.', REUSABLE),
+  websocket_idle: fault(0, 'client', 'The WebSocket was not used.'),
   // Time and presence of the client.
   request_head_timeout: fault(408, 'client', 'The request took too long to arrive.'),
   request_body_timeout: fault(408, 'client', 'The body took too long to arrive.'),
@@ -119,10 +126,12 @@ export const FAULTS = {
   upstream_chunk_invalid: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
   upstream_surplus: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
   upstream_upgrade_unasked: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
+  upstream_upgrade_invalid: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
   upstream_truncated: fault(502, 'upstream', 'The application did not finish its answer.', REUSABLE),
   response_head_timeout: fault(504, 'upstream', 'The application took too long.', REUSABLE),
   response_idle_timeout: fault(504, 'upstream', 'The application took too long.', REUSABLE),
   // Torwart itself.
+  route_withdrawn: fault(0, 'proxy', 'This is no longer served here.'),
   drain_expired: fault(0, 'proxy', 'The server did not wait any longer.'),
   internal: fault(0, 'proxy', 'Something went wrong here.'),
 } as const satisfies Record<string, FaultRule>;

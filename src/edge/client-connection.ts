@@ -8,19 +8,19 @@ import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
-import {CONTINUE_RESPONSE, framingLine, statusLine} from '#src/http1/encode.ts';
+import {CONTINUE_RESPONSE, UPGRADE_LINES, connectionLine, reasonPhrase, responseFramingLine, statusLine} from '#src/http1/encode.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
-import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {Edge, EdgeConnection} from '#src/edge/edge.ts';
 import {ResponseWriter} from '#src/edge/response-writer.ts';
-import {createMemo, type ConnectionMemo, type Downstream, type RequestHandler, type TlsFacts} from '#src/edge/request-handler.ts';
+import {createMemo, type ConnectionMemo, type ContentHandler, type Downstream, type RequestHandler, type TlsFacts} from '#src/edge/request-handler.ts';
 
 /**
  * `idle`: between requests; `head`: part of a head is here; `exchange`: a request is being answered; `surplus`: it has been answered, and the
- * rest of its body is thrown away; `unread`: so much of the answers has not left that the next request waits; `lingering`: the answer has been sent and the connection ends; `closed`.
+ * rest of its body is thrown away; `unread`: so much of the answers has not left that the next request waits; `tunnel`: no requests any more,
+ * but bytes of another protocol; `lingering`: the answer has been sent and the connection ends; `closed`.
  */
-type Phase = 'idle' | 'head' | 'exchange' | 'surplus' | 'unread' | 'lingering' | 'closed';
+type Phase = 'idle' | 'head' | 'exchange' | 'surplus' | 'unread' | 'tunnel' | 'lingering' | 'closed';
 
 /** What the deadline that is armed stands for. It is not disarmed when a phase ends: `none` makes it a no-op. */
 type Waiting = 'none' | 'first_request' | 'keep_alive' | 'head' | 'body' | 'drain' | 'linger';
@@ -37,7 +37,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   readonly #body = new BodyDecoder();
   #phase: Phase = 'idle';
   #waiting: Waiting = 'first_request';
-  #handler: RequestHandler | null = null;
+  #handler: ContentHandler | null = null;
   /** Bytes that could not be used yet: part of a head, or further requests. */
   #stash: Buffer | null = null;
   #isReadingHeads = false;
@@ -86,6 +86,10 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
       case 'unread':
         this.#readDuringExchange(chunk);
         break;
+      case 'tunnel':
+        this.bytesReceived += chunk.length;
+        this.#handler?.onRequestBody(chunk, 0, chunk.length);
+        break;
       case 'lingering':
         this.#lingerBytes += chunk.length;
         if (this.#lingerBytes > LIMITS.lingerBytesMax) this.abort();
@@ -102,7 +106,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
 
   /** The client has ended its side. It cannot be told from one that is gone, and is treated like it (as nginx does). */
   onEnd(): void {
-    if (this.#phase === 'exchange') this.lose('client_gone');
+    if (this.#phase === 'exchange' || this.#phase === 'tunnel') this.lose('client_gone');
   }
 
   onClose(): void {
@@ -264,7 +268,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   pauseRequestBody(): void {
-    this.#waiting = 'none';
+    if (this.#waiting === 'body') this.#waiting = 'none';
     this.#pauseReading();
   }
 
@@ -301,36 +305,31 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   beginResponse(status: number, reason: string, fieldLines: string, bodyLength: number, announcedLength: number, isReusable: boolean): void {
-    const isOpenEnded = bodyLength === BODY_CHUNKED || bodyLength === BODY_UNTIL_CLOSE;
-    // HTTP/1.0 knows no chunks: the end of the connection ends the body.
-    const isDelimitedByClose = isOpenEnded && this.#isHttp10;
-    if (!isReusable || isDelimitedByClose || this.#edge.isDraining || (!this.#body.isComplete && !this.#isBodySkippable)) this.#isPersistent = false;
-    const length = isOpenEnded ? BODY_CHUNKED : announcedLength === ANNOUNCE_BODY ? bodyLength : announcedLength;
-    const framing = isDelimitedByClose || (!isOpenEnded && announcedLength === ANNOUNCE_NOTHING) ? '' : framingLine(length);
-    this.#writer.begin(`${statusLine(status, reason)}${fieldLines}${framing}${this.#connectionLine()}\r\n`, isOpenEnded && !isDelimitedByClose);
+    const isHttp10 = this.#isHttp10;
+    const isOpenEnded = bodyLength < 0;
+    if (!isReusable || (isOpenEnded && isHttp10) || this.#edge.isDraining || (!this.#body.isComplete && !this.#isBodySkippable)) this.#isPersistent = false;
+    const framing = responseFramingLine(bodyLength, announcedLength, isHttp10);
+    this.#writer.begin(`${statusLine(status, reason)}${fieldLines}${framing}${connectionLine(this.#isPersistent, isHttp10)}\r\n`, isOpenEnded && !isHttp10);
   }
 
-  /** RFC 9112 §9.3: HTTP/1.1 goes on unless it is said otherwise, HTTP/1.0 ends. */
-  #connectionLine(): string {
-    if (!this.#isPersistent) return 'connection: close\r\n';
-    return this.#isHttp10 ? 'connection: keep-alive\r\n' : '';
+  beginTunnel(fieldLines: string, handler: ContentHandler): boolean {
+    // RFC 6455 §4.1: a client sends nothing before the answer. What comes all the same may be meant as another request.
+    if (this.#stash !== null) return false;
+    this.#phase = 'tunnel';
+    this.#handler = handler;
+    this.#isPersistent = false;
+    this.#writer.begin(`${statusLine(101, reasonPhrase(101))}${fieldLines}${UPGRADE_LINES}\r\n`, false);
+    this.#writer.end();
+    return true;
   }
 
-  writeBody(bytes: Buffer, start: number, end: number): void {
-    this.#writer.writeBody(bytes, start, end);
-  }
-
-  writeBodyText(latin1: string): void {
-    this.#writer.writeBodyText(latin1);
-  }
+  writeBody(bytes: Buffer, start: number, end: number): void { this.#writer.writeBody(bytes, start, end); }
+  writeBodyText(latin1: string): void { this.#writer.writeBodyText(latin1); }
+  abandonResponse(): void { this.#writer.abandon(); }
 
   flush(): void {
     this.#writer.flush();
     if (this.isBackedUp && this.#waiting !== 'drain') this.#wait('drain', this.#edge.clock.nowMs + this.#responseIdleMs);
-  }
-
-  abandonResponse(): void {
-    this.#writer.abandon();
   }
 
   endResponse(): void {
@@ -340,7 +339,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
 
   completeExchange(): void {
     this.#handler = null;
-    if (this.#phase !== 'exchange') return;
+    if (this.#phase !== 'exchange' && this.#phase !== 'tunnel') return;
     if (!this.#isPersistent) this.#linger();
     else if (this.#body.isComplete) this.#becomeIdle();
     else {

@@ -84,6 +84,11 @@ export class Http2Stream implements Downstream {
     this.#status = 0;
   }
 
+  /** RFC 9113 §8.2.2: no request of HTTP/2 asks for an upgrade. */
+  beginTunnel(): boolean {
+    return false;
+  }
+
   abort(): void {
     this.handler = null;
     this.#connection.session.resetStream(this.#stream, ERROR.INTERNAL_ERROR);

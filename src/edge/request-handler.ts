@@ -81,18 +81,20 @@ export interface Downstream {
   completeExchange(): void;
   /** Drops a response of which nothing has left. */
   abandonResponse(): void;
+  /**
+   * Accepts the request's upgrade: what carried requests carries bytes both ways from now on, for another handler, written with
+   * `writeBody` and ended by `endResponse` and `completeExchange`. False, and nothing done, where the client has not waited for the answer.
+   * @param fieldLines without those of the upgrade itself
+   */
+  beginTunnel(fieldLines: string, handler: ContentHandler): boolean;
   /** Ends the connection at once, so that a response cannot be taken for complete. The handler hears no more of it. */
   abort(): void;
   pauseRequestBody(): void;
   resumeRequestBody(): void;
 }
 
-/** Takes one request at a time. */
-export interface RequestHandler {
-  /** The head is lent: whatever is needed later is taken out before returning. A body follows where `head.bodyLength` is not 0. */
-  onRequest(head: RequestHead): void;
-  /** The bytes could not be read as a request; nothing more will come. */
-  onInvalidRequest(fault: FaultCode): void;
+/** Takes what a client sends behind a head, and hears how it fares with what it is sent. */
+export interface ContentHandler {
   /** The bytes do not change afterwards: slices of them may be kept. */
   onRequestBody(bytes: Buffer, start: number, end: number): void;
   onRequestEnd(): void;
@@ -101,4 +103,12 @@ export interface RequestHandler {
   onDownstreamDrain(): void;
   /** The client is gone; `fault` says how. */
   onDownstreamClosed(fault: FaultCode): void;
+}
+
+/** Takes one request at a time. */
+export interface RequestHandler extends ContentHandler {
+  /** The head is lent: whatever is needed later is taken out before returning. A body follows where `head.bodyLength` is not 0. */
+  onRequest(head: RequestHead): void;
+  /** The bytes could not be read as a request; nothing more will come. */
+  onInvalidRequest(fault: FaultCode): void;
 }

@@ -9,7 +9,8 @@ const NAMES = [
   'http2-settings', 'expect', 'forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port',
   'x-real-ip', 'x-request-id', 'proxy-authorization', 'proxy-authenticate', 'proxy-authentication-info', 'proxy', 'user-agent', 'referer', 'accept', 'cookie',
   'authorization', 'date', 'server', 'x-powered-by', 'x-aspnet-version', 'x-aspnetmvc-version', 'x-generator', 'x-runtime', 'x-version', 'strict-transport-security',
-  'x-content-type-options', 'x-frame-options', 'referrer-policy', 'alt-svc',
+  'x-content-type-options', 'x-frame-options', 'referrer-policy', 'alt-svc', 'content-type', 'origin', 'sec-websocket-key',
+  'sec-websocket-version', 'sec-websocket-accept', 'sec-websocket-protocol', 'sec-websocket-extensions',
 ] as const;
 
 export type KnownFieldName = (typeof NAMES)[number];

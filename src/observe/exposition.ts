@@ -131,7 +131,11 @@ function createCustomerMetrics({customers, threads}: ExpositionSources): Metric[
       readRows((customer, row) => [{labels: {customer}, value: row[CUSTOMER.bytesReceived] ?? 0}])),
     new ReadCounter('torwart_sent_bytes_total', 'Bytes sent to clients.',
       readRows((customer, row) => [{labels: {customer}, value: row[CUSTOMER.bytesSent] ?? 0}])),
-    new ReadHistogram(duration, 'Time from the first byte of a request to the last byte of its answer.',
+    new ReadCounter('torwart_websockets_total', 'WebSockets that were opened.',
+      readRows((customer, row) => [{labels: {customer}, value: row[CUSTOMER.tunnelsOpened] ?? 0}])),
+    new ReadGauge('torwart_websockets_open', 'WebSockets that are open.',
+      readRows((customer, row) => [{labels: {customer}, value: (row[CUSTOMER.tunnelsOpened] ?? 0) - (row[CUSTOMER.tunnelsClosed] ?? 0)}])),
+    new ReadHistogram(duration, 'Time from the first byte of a request to the last byte of its answer; WebSockets are left out.',
       readRows((customer, row) =>
         histogramSamples(duration, {customer}, DURATION_BOUNDS_S, row.subarray(DURATION_COLUMN), (row[CUSTOMER.durationSumMs] ?? 0) / 1000))),
   ];

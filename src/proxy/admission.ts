@@ -15,6 +15,7 @@ import {createRuleSubject, matchesRule, type RuleSet} from '#src/policy/rules.ts
 import {takeLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
+import {admitUpgrade} from '#src/proxy/upgrade.ts';
 
 /** CONNECT would make this a tunnel; TRACE reflects credentials (RFC 9110 §9.3.6, §9.3.8). */
 const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
@@ -35,7 +36,8 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
     ?? checkRules(gateway, gateway.rules, head, facts)
     ?? checkRules(gateway, facts.site?.customer.rules ?? null, head, facts)
     ?? (findHttpsLocation(downstream, facts) ? null : findRoute(client, head, facts))
-    ?? checkRules(gateway, facts.route?.rules ?? null, head, facts);
+    ?? checkRules(gateway, facts.route?.rules ?? null, head, facts)
+    ?? checkUpgrade(gateway, head, facts);
 }
 
 function takeFacts(head: RequestHead, facts: RequestFacts): void {
@@ -155,4 +157,10 @@ function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFact
   if (!route.snapshot.encodedSlashAllowed && hasEncodedSlash(path)) return 'path_ambiguous';
   if (!isAllowed(route.access, client.ip)) return 'access_denied';
   return head.bodyLength > route.snapshot.maxBodyBytes ? 'body_too_large' : null;
+}
+
+/** The last stage: it takes a place. */
+function checkUpgrade(gateway: Gateway, head: RequestHead, facts: RequestFacts): FaultCode | null {
+  const websocket = facts.route?.websocket ?? null;
+  return websocket === null || head.upgradeProtocol === '' ? null : admitUpgrade(gateway, websocket, head, facts);
 }

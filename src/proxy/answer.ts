@@ -1,10 +1,11 @@
 /** Answers that Torwart gives by itself. The only place that writes error responses. */
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
 import type {Downstream} from '#src/edge/request-handler.ts';
-import {reasonPhrase} from '#src/http1/encode.ts';
+import {UPGRADE_LINES, reasonPhrase} from '#src/http1/encode.ts';
 import {ANNOUNCE_BODY, ANNOUNCE_NOTHING} from '#src/http1/framing.ts';
 import {renderErrorPage} from '#src/policy/error-page.ts';
 import {defaultResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
+import {WEBSOCKET_VERSION} from '#src/policy/websocket-handshake.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
 
 export interface Answer {
@@ -40,8 +41,11 @@ function faultLines(fault: FaultCode, facts: RequestFacts): string {
     case 'credentials_wrong': return `www-authenticate: ${facts.challenge}\r\n`;
     case 'credentials_limited':
     case 'rate_limited': return `retry-after: ${Math.max(1, Math.ceil(facts.retryAfterMs / 1000))}\r\n`;
+    case 'websocket_version': return `${UPGRADE_LINES}sec-websocket-version: ${WEBSOCKET_VERSION}\r\n`;
     case 'auth_unavailable':
     case 'credentials_unchecked':
+    case 'websockets_per_client':
+    case 'websockets_total':
     case 'endpoint_unavailable':
     case 'endpoint_saturated': return `retry-after: ${UNAVAILABLE_RETRY_S}\r\n`;
     default: return '';

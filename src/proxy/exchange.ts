@@ -9,14 +9,12 @@ import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 import {announceLength} from '#src/http1/framing.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
-import {forwardedLines, type ClientIdentity} from '#src/policy/client-identity.ts';
-import {replacePrefix} from '#src/policy/path-table.ts';
-import {hardenRequestFields} from '#src/policy/request-hardening.ts';
+import {isEventStream} from '#src/policy/event-stream.ts';
 import {hardenResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import type {UpstreamPool} from '#src/upstream/pool.ts';
 import {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
-import type {ResponseHandler, UpstreamStream} from '#src/upstream/upstream-stream.ts';
+import type {ResponseHandler, TunnelStream, UpgradeHandler, UpstreamStream} from '#src/upstream/upstream-stream.ts';
 import {admit} from '#src/proxy/admission.ts';
 import {answerFault, answerFixed, answerRedirect, sendAnswer, type Answer} from '#src/proxy/answer.ts';
 import {balanceHash} from '#src/proxy/balance-hash.ts';
@@ -25,6 +23,8 @@ import type {Gateway} from '#src/proxy/gateway.ts';
 import {RequestBody} from '#src/proxy/request-body.ts';
 import {RequestFacts} from '#src/proxy/request-facts.ts';
 import {RequestRecord} from '#src/proxy/request-record.ts';
+import {Tunnel} from '#src/proxy/tunnel.ts';
+import {composeUpstreamHead} from '#src/proxy/upstream-head.ts';
 import type {Route} from '#src/proxy/tables.ts';
 
 /**
@@ -33,7 +33,7 @@ import type {Route} from '#src/proxy/tables.ts';
  */
 type Phase = 'closed' | 'admitting' | 'proving' | 'collecting' | 'sending' | 'responding';
 
-export class Exchange implements RequestHandler, ResponseHandler, VerdictListener {
+export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler, VerdictListener {
   readonly #gateway: Gateway;
   readonly #release: (exchange: Exchange) => void;
   readonly #facts = new RequestFacts();
@@ -131,23 +131,14 @@ export class Exchange implements RequestHandler, ResponseHandler, VerdictListene
 
   /** Everything of the head that the upstream will be sent. */
   #prepareUpstream(route: Route, pool: UpstreamPool, head: RequestHead, downstream: Downstream): void {
-    const {client, method, normalTarget, requestId} = this.#facts;
+    const {client} = this.#facts;
     if (client === null) throw new Error('an admitted request has a client');
-    const {path, replacePrefix: replacement, timeouts} = route.snapshot;
+    const {timeouts} = route.snapshot;
     downstream.setPatience(timeouts.requestBodyIdleMs, timeouts.responseIdleMs);
-    const target = replacement === null ? normalTarget : replacePrefix(normalTarget, path, replacement);
-    this.#upstreamHead = `${method} ${target} HTTP/1.1\r\n${this.#forwardedLines(client)}${hardenRequestFields(head.fields, route.requestPlan)}x-request-id: ${requestId}\r\n`;
+    this.#upstreamHead = composeUpstreamHead(route, head, this.#facts, client, downstream);
     this.#hash = balanceHash(pool.snapshot, client, head.fields, this.#gateway.balanceHash);
     // RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for a 100.
     this.#isContinueWanted = head.expect !== '' && head.minorVersion === 1;
-  }
-
-  /** Behind a trusted proxy every request has a client of its own; else they are the same for the whole connection. */
-  #forwardedLines(client: ClientIdentity): string {
-    const {memo, peer} = this.#requireDownstream();
-    if (client !== peer) return forwardedLines(client, this.#facts.authority);
-    if (memo.forwardedLines === '') memo.forwardedLines = forwardedLines(peer, this.#facts.authority);
-    return memo.forwardedLines;
   }
 
   #awaitBody(downstream: Downstream): void {
@@ -221,7 +212,7 @@ export class Exchange implements RequestHandler, ResponseHandler, VerdictListene
     }
     this.#upstream = acquired;
     this.#record.connectedMs = acquired.isConnected ? this.#record.dispatchedMs : 0;
-    acquired.begin(this, this.#facts.method, this.#requireRoute().snapshot.timeouts);
+    acquired.begin(this, this.#facts.method, this.#requireRoute().snapshot.timeouts, this.#facts.upgrade === null ? null : this);
     this.#body.sendRequest(acquired, this.#facts.method, this.#upstreamHead);
     if (this.#body.isComplete) acquired.endRequest();
     else if (acquired.isBackedUp) this.#downstream?.pauseRequestBody();
@@ -243,7 +234,7 @@ export class Exchange implements RequestHandler, ResponseHandler, VerdictListene
     this.#upstream = null;
     if (upstream === null || endpoint === null) return;
     const isKeepAliveRace = upstream.isReused && upstream.bytesReceived === 0;
-    if (!isKeepAliveRace) this.#recordFailure(endpoint);
+    if (!isKeepAliveRace) endpoint.recordFailure(this.#gateway.clock.nowMs);
     const isReplayPermitted = this.#phase === 'sending' && mayReplay({
       fault,
       idempotent: isIdempotent(this.#facts.method),
@@ -255,11 +246,6 @@ export class Exchange implements RequestHandler, ResponseHandler, VerdictListene
       attempts: this.#attempts,
     });
     this.#onAttemptFailed(fault, endpoint, isKeepAliveRace, isReplayPermitted);
-  }
-
-  #recordFailure(endpoint: UpstreamEndpoint): void {
-    const {failures, forMs} = endpoint.pool.passive;
-    endpoint.slot.recordFailure(this.#gateway.clock.nowMs, failures, forMs);
   }
 
   /** Tries once more where that is permitted: after a race with the idle end of a connection the same endpoint, else another one. */
@@ -302,10 +288,33 @@ export class Exchange implements RequestHandler, ResponseHandler, VerdictListene
     this.#record.respondedMs = this.#gateway.clock.nowMs;
     this.#record.endpoint?.slot.recordSuccess();
     this.#record.status = head.status;
-    const lines = hardenResponseFields(head, this.#requireRoute().responsePlan, downstream.tls !== null);
+    const route = this.#requireRoute();
+    if (isEventStream(head)) this.#upstream?.setBodyIdle(route.snapshot.timeouts.eventStreamIdleMs);
+    const lines = hardenResponseFields(head, route.responsePlan, downstream.tls !== null);
     const date = head.hasDate ? '' : `date: ${this.#gateway.clock.httpDate()}\r\n`;
     const announced = announceLength(head.bodyLength, head.contentLength, head.status, this.#facts.method);
-    downstream.beginResponse(head.status, head.reason, lines + date, head.bodyLength, announced, true);
+    // What a client sends behind an upgrade that was not granted may be meant for the other protocol.
+    downstream.beginResponse(head.status, head.reason, lines + date, head.bodyLength, announced, this.#facts.upgrade === null);
+  }
+
+  onUpgrade(head: ResponseHead, stream: TunnelStream): Tunnel | null {
+    const {endpoint} = this.#record;
+    if (endpoint === null) throw new Error('a response has an endpoint');
+    const onEnd = (fault: FaultCode | null): void => {
+      this.#record.fault = fault;
+      this.#finish();
+    };
+    const tunnel = new Tunnel({gateway: this.#gateway, downstream: this.#requireDownstream(), stream, endpoint, facts: this.#facts, onEnd});
+    const fault = tunnel.open(head, this.#responsePlan());
+    if (fault !== null) {
+      this.#answerFault(fault);
+      return null;
+    }
+    this.#phase = 'responding';
+    this.#upstream = null;
+    this.#record.respondedMs = this.#gateway.clock.nowMs;
+    this.#record.status = head.status;
+    return tunnel;
   }
 
   onResponseBody(bytes: Buffer, start: number, end: number): void {
@@ -348,7 +357,8 @@ export class Exchange implements RequestHandler, ResponseHandler, VerdictListene
       return;
     }
     downstream.abandonResponse();
-    this.#answer(answerFault(fault, this.#facts));
+    const answer = answerFault(fault, this.#facts);
+    this.#answer(this.#facts.upgrade === null ? answer : {...answer, isReusable: false});
   }
 
   #answer(answer: Answer): void {
@@ -370,6 +380,7 @@ export class Exchange implements RequestHandler, ResponseHandler, VerdictListene
     this.#phase = 'closed';
     this.#body.drop();
     this.#record.complete(this.#gateway, downstream);
+    if (this.#facts.upgrade !== null) this.#gateway.tunnels.freePlace(this.#facts.upgrade.place);
     this.#downstream = null;
     this.#upstream = null;
     this.#release(this);

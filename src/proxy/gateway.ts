@@ -16,6 +16,7 @@ import type {RateBuckets} from '#src/shared/rate-buckets.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
 import {RuleTally} from '#src/proxy/rule-tally.ts';
 import type {Tables} from '#src/proxy/tables.ts';
+import type {Tunnels} from '#src/proxy/tunnels.ts';
 
 export interface GatewayParts {
   readonly clock: Clock;
@@ -24,6 +25,7 @@ export interface GatewayParts {
   readonly buckets: RateBuckets;
   readonly upstream: Upstream;
   readonly tables: Tables;
+  readonly tunnels: Tunnels;
   readonly counters: Float64Array;
   /** Random text that makes this thread's request ids its own. */
   readonly requestIdPrefix: string;
@@ -40,6 +42,7 @@ export class Gateway {
   readonly buckets: RateBuckets;
   readonly upstream: Upstream;
   readonly tables: Tables;
+  readonly tunnels: Tunnels;
   readonly random: () => number;
   /** For answers outside of any route. */
   readonly defaultResponsePlan = planResponseFields({set: [], remove: []});
@@ -64,6 +67,7 @@ export class Gateway {
     this.buckets = parts.buckets;
     this.upstream = parts.upstream;
     this.tables = parts.tables;
+    this.tunnels = parts.tunnels;
     this.random = parts.random;
     this.#counters = parts.counters;
     this.#requestIdPrefix = parts.requestIdPrefix;

@@ -22,6 +22,7 @@ import {createGateBuilder} from '#src/proxy/gate-builder.ts';
 import {Gateway} from '#src/proxy/gateway.ts';
 import {PasswordChecker} from '#src/proxy/password-checker.ts';
 import {Tables} from '#src/proxy/tables.ts';
+import {Tunnels} from '#src/proxy/tunnels.ts';
 
 export interface ProxyEnvironment {
   readonly time: TimeSource;
@@ -66,7 +67,8 @@ export class Proxy {
     this.#passwords = new PasswordChecker(reportBug);
     const {random} = environment;
     const tables = new Tables(hash, {thread, threads}, createGateBuilder({clock, hash, buckets, passwords: this.#passwords, upstream: this.#upstream, random}));
-    this.#gateway = new Gateway({clock, hash, bans, buckets, upstream: this.#upstream, tables, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
+    const tunnels = new Tunnels(new ConnectionTable(memory.tunnelTable, threads, thread, 2 * memory.connectionsMax));
+    this.#gateway = new Gateway({clock, hash, bans, buckets, upstream: this.#upstream, tables, tunnels, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
     const exchanges = new ExchangePool(this.#gateway);
     const connectionTable = new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax);
     const descriptors = new DescriptorBudget(memory, threads, connectionTable);
@@ -88,6 +90,8 @@ export class Proxy {
       this.#gateway.tables.remove(name);
       this.#certificates.remove(name);
     }
+    const {tables, tunnels} = this.#gateway;
+    for (const name of [...change.customers.map(({snapshot}) => snapshot.name), ...change.removed]) tunnels.review(name, tables);
     if (change.node !== null) this.#configureNode(change.node, opened);
     return Object.fromEntries([...this.#listeners.values()].map((listener) => [listener.snapshot.name, listener.port]));
   }

@@ -1,6 +1,7 @@
 /** What is known of one request: filled by the admission, read by everything after it, and written to the log at the end. */
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {Route, Site} from '#src/proxy/tables.ts';
+import type {Upgrade} from '#src/proxy/upgrade.ts';
 
 export class RequestFacts {
   requestId = '';
@@ -32,6 +33,8 @@ export class RequestFacts {
   user = '';
   /** How a 401 asks for proof. */
   challenge = '';
+  /** The request may become a WebSocket; null for all that do not ask for it. */
+  upgrade: Upgrade | null = null;
 
   reset(requestId: string, startedMs: number): void {
     this.requestId = requestId;
@@ -53,5 +56,6 @@ export class RequestFacts {
     this.rule = '';
     this.user = '';
     this.challenge = '';
+    this.upgrade = null;
   }
 }

@@ -75,6 +75,8 @@ export class RequestRecord implements AccessRecord {
     rows[statusClass] = (rows[statusClass] as number) + 1;
     counters[CUSTOMER.bytesReceived] = (counters[CUSTOMER.bytesReceived] as number) + this.bytesReceived;
     counters[CUSTOMER.bytesSent] = (counters[CUSTOMER.bytesSent] as number) + this.bytesSent;
+    // A tunnel lasts as long as its users like: its time is no measure of anything.
+    if (this.status === 101) return;
     counters[CUSTOMER.durationSumMs] = (counters[CUSTOMER.durationSumMs] as number) + this.totalMs;
     const bucket = durationColumn(this.totalMs);
     counters[bucket] = (counters[bucket] as number) + 1;

@@ -22,6 +22,8 @@ import {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {PoolTls} from '#src/upstream/pool-tls.ts';
 import {UpstreamPool} from '#src/upstream/pool.ts';
 import type {Gate, GateBuilder} from '#src/proxy/gate.ts';
+import {compileTunnelCaps, type TunnelCaps} from '#src/proxy/tunnels.ts';
+import {compileWebSocket, type WebSocketPolicy} from '#src/proxy/upgrade.ts';
 
 export interface Customer {
   readonly name: string;
@@ -38,6 +40,7 @@ export interface Customer {
   readonly logFragment: string;
   readonly pools: ReadonlyMap<string, UpstreamPool>;
   readonly hosts: readonly {readonly pattern: string; readonly site: Site}[];
+  readonly tunnelCaps: TunnelCaps;
 }
 
 export interface Site {
@@ -55,6 +58,8 @@ export interface Route {
   readonly gate: Gate | null;
   readonly requestPlan: FieldPlan;
   readonly responsePlan: ResponsePlan;
+  /** Null where WebSockets are not asked for. */
+  readonly websocket: WebSocketPolicy | null;
   /** Of the log line: customer and pool. */
   readonly logFragment: string;
 }
@@ -125,6 +130,7 @@ export class Tables {
       logFragment: customerFragment(snapshot.name, ''),
       pools,
       hosts,
+      tunnelCaps: compileTunnelCaps(snapshot, this.#hash),
     };
     for (const {hosts: patterns, routes} of snapshot.sites) {
       const paths = new PathTable(routes.map((route) => ({path: route.path, match: route.match, methods: route.methods, value: compileRoute(route, {customer: snapshot.name, pools, gates})})));
@@ -184,6 +190,7 @@ function compileRoute(route: RouteSnapshot, {customer, pools, gates}: RouteParts
     gate,
     requestPlan: planRequestFields(route.requestFields, withheld),
     responsePlan: planResponseFields(route.responseFields),
+    websocket: route.websocket === null ? null : compileWebSocket(route.websocket),
     logFragment: customerFragment(customer, route.action.type === 'pool' ? route.action.pool : ''),
   };
 }

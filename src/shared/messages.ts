@@ -25,6 +25,8 @@ export interface SharedMemory {
   readonly rateBuckets: SharedArrayBuffer;
   /** Connection counts by client, see `shared/connection-table.ts`. */
   readonly connectionTable: SharedArrayBuffer;
+  /** The same for tunnels by client and by customer, which makes two entries each. */
+  readonly tunnelTable: SharedArrayBuffer;
   /** Connections that `connectionTable` can hold: an upper bound of every cap that is configured while the process lives. */
   readonly connectionsMax: number;
   /** File descriptors that the process may have open; `Infinity` where that is not known. */

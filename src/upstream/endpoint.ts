@@ -69,6 +69,12 @@ export class UpstreamEndpoint {
     return this.tls === tls && this.#fingerprint === fingerprint(customer, pool, server);
   }
 
+  /** Real traffic has failed. */
+  recordFailure(nowMs: number): void {
+    const {failures, forMs} = this.pool.passive;
+    this.slot.recordFailure(nowMs, failures, forMs);
+  }
+
   retire(): void {
     this.isRetired = true;
     for (const connection of this.idle.splice(0)) connection.destroy();

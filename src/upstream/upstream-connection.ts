@@ -15,18 +15,19 @@ import {dial, isTlsFailure} from '#src/upstream/dial.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {RequestWriter} from '#src/upstream/request-writer.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
-import type {ResponseHandler, UpstreamStream} from '#src/upstream/upstream-stream.ts';
+import type {ResponseBodyHandler, ResponseHandler, TunnelStream, UpgradeHandler, UpstreamStream} from '#src/upstream/upstream-stream.ts';
 
-type Phase = 'connecting' | 'idle' | 'head' | 'body' | 'closed';
+/** `tunnel`: after an upgrade; `ending`: what was written to a tunnel still leaves. The others are those of a request. */
+type Phase = 'connecting' | 'idle' | 'head' | 'body' | 'tunnel' | 'ending' | 'closed';
 
 /** What the deadline that is armed stands for. It is not disarmed when a phase ends: `none` makes it a no-op. */
-type Waiting = 'none' | 'connect' | 'drain' | 'head' | 'body' | 'keep_alive';
+type Waiting = 'none' | 'connect' | 'drain' | 'head' | 'body' | 'keep_alive' | 'linger';
 
 const FAULT_OF_WAITING = {
   connect: 'connect_timeout', drain: 'response_head_timeout', head: 'response_head_timeout', body: 'response_idle_timeout',
 } as const satisfies Partial<Record<Waiting, FaultCode>>;
 
-export class UpstreamConnection extends Deadlined implements UpstreamStream, BodySink {
+export class UpstreamConnection extends Deadlined implements UpstreamStream, TunnelStream, BodySink {
   readonly endpoint: UpstreamEndpoint;
   /** Bytes of the current response. */
   bytesReceived = 0;
@@ -39,11 +40,16 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
   readonly #body = new BodyDecoder();
   #phase: Phase = 'connecting';
   #waiting: Waiting = 'none';
-  #handler: ResponseHandler | null = null;
+  #handler: ResponseBodyHandler | null = null;
+  /** The same one, until a tunnel's takes its place. */
+  #headHandler: ResponseHandler | null = null;
   #timeouts: RouteTimeoutsSnapshot | null = null;
   #method = '';
   #interims = 0;
   #isRequestEnded = true;
+  /** Null where 101 would be an attack. */
+  #upgradeHandler: UpgradeHandler | null = null;
+  #bodyIdleMs = 0;
   #isReusable = false;
   #isTlsBroken = false;
   /** Part of a head. */
@@ -105,10 +111,13 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
     }
   }
 
-  begin(handler: ResponseHandler, method: string, timeouts: RouteTimeoutsSnapshot): void {
+  begin(handler: ResponseHandler, method: string, timeouts: RouteTimeoutsSnapshot, upgradeHandler: UpgradeHandler | null = null): void {
     this.#handler = handler;
+    this.#headHandler = handler;
     this.#method = method;
     this.#timeouts = timeouts;
+    this.#bodyIdleMs = timeouts.responseIdleMs;
+    this.#upgradeHandler = upgradeHandler;
     this.#isRequestEnded = false;
     this.#interims = 0;
     this.bytesReceived = 0;
@@ -130,13 +139,17 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
   }
 
   #waitIfBackedUp(): void {
-    if (this.isBackedUp && this.#phase === 'head') this.#waitFor('drain');
+    if (this.isBackedUp && (this.#phase === 'head' || this.#phase === 'tunnel')) this.#waitFor('drain');
   }
 
   endRequest(): void {
     this.#writer.end();
     this.#isRequestEnded = true;
     if (this.#phase === 'head') this.#waitFor('head');
+  }
+
+  setBodyIdle(ms: number): void {
+    this.#bodyIdleMs = ms;
   }
 
   pause(): void {
@@ -153,6 +166,14 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
   cancel(): void {
     this.#detach();
     this.destroy();
+  }
+
+  endTunnel(): void {
+    this.#detach();
+    this.#phase = 'ending';
+    this.#socket.end();
+    this.#socket.resume();
+    this.#wait('linger', LIMITS.lingerMs);
   }
 
   destroy(): void {
@@ -191,7 +212,11 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
         this.#upstream.countFault('upstream_surplus');
         this.destroy();
         break;
+      case 'tunnel':
+        this.#readTunnel(readBuffer, 0, length);
+        break;
       case 'connecting':
+      case 'ending':
       case 'closed':
     }
   }
@@ -211,13 +236,17 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
       }
       at = end;
       if (head.status >= 200) break;
+      if (head.status === 101 && this.#upgradeHandler !== null) {
+        this.#beginTunnel(head, bytes, at, length);
+        return;
+      }
       if (!this.#acceptInterim(head)) return;
     }
     if (this.#phase !== 'head') return;
     this.#phase = 'body';
     this.#isReusable = head.isPersistent && head.bodyLength !== BODY_UNTIL_CLOSE;
     this.#body.begin(head.bodyLength);
-    this.#handler?.onResponse(head);
+    this.#headHandler?.onResponse(head);
     this.#readBody(bytes, at, length);
   }
 
@@ -231,8 +260,25 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
       this.#fail('upstream_head_invalid');
       return false;
     }
-    if (head.status === 103) this.#handler?.onInterimResponse(head);
+    if (head.status === 103) this.#headHandler?.onInterimResponse(head);
     return true;
+  }
+
+  /** What follows the head belongs to the other protocol. */
+  #beginTunnel(head: ResponseHead, bytes: Buffer, start: number, end: number): void {
+    this.#phase = 'tunnel';
+    this.#waiting = 'none';
+    // The client's part goes on.
+    this.#isRequestEnded = false;
+    const handler = this.#upgradeHandler?.onUpgrade(head, this) ?? null;
+    if (handler === null) return;
+    this.#handler = handler;
+    if (start < end) this.#readTunnel(bytes, start, end);
+  }
+
+  #readTunnel(bytes: Buffer, start: number, end: number): void {
+    this.#handler?.onResponseBody(bytes, start, end);
+    this.#handler?.onUpstreamReadEnd();
   }
 
   #readBody(bytes: Buffer, start: number, end: number): void {
@@ -270,10 +316,11 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
     handler?.onUpstreamFault(fault);
   }
 
-  #detach(): ResponseHandler | null {
+  #detach(): ResponseBodyHandler | null {
     const handler = this.#handler;
     if (handler !== null) this.endpoint.slot.endRequest();
     this.#handler = null;
+    this.#headHandler = null;
     return handler;
   }
 
@@ -282,7 +329,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
     this.isConnected = true;
     this.#phase = 'head';
     this.#waitWithinRequest();
-    this.#handler?.onUpstreamConnected();
+    this.#headHandler?.onUpstreamConnected();
   }
 
   #onDrain(): void {
@@ -290,8 +337,9 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
     this.#handler?.onUpstreamDrain();
   }
 
-  /** An orderly end: the way that some responses are complete. */
+  /** An orderly end: the way that some responses are complete, and every tunnel. */
   #onEnd(): void {
+    if (this.#phase === 'tunnel') this.destroy();
     if (this.#phase !== 'body' || !this.#body.finish()) return;
     this.#isReusable = false;
     this.#finish();
@@ -318,14 +366,15 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
       if (at >= 0) this.endpoint.idle.splice(at, 1);
     }
     const handler = this.#detach();
-    handler?.onUpstreamFault(phase === 'body' ? 'upstream_truncated' : this.#isTlsBroken ? 'upstream_tls_failed' : phase === 'connecting' ? 'connect_failed' : 'upstream_closed');
+    if (phase === 'tunnel') handler?.onResponseEnd();
+    else handler?.onUpstreamFault(phase === 'body' ? 'upstream_truncated' : this.#isTlsBroken ? 'upstream_tls_failed' : phase === 'connecting' ? 'connect_failed' : 'upstream_closed');
   }
 
   onDeadline(): void {
     const waiting = this.#waiting;
     this.#waiting = 'none';
     if (waiting === 'none') return;
-    if (waiting === 'keep_alive') this.destroy();
+    if (waiting === 'keep_alive' || waiting === 'linger') this.destroy();
     else this.#fail(FAULT_OF_WAITING[waiting]);
   }
 
@@ -338,7 +387,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Bod
 
   #waitFor(waiting: 'drain' | 'head' | 'body'): void {
     const timeouts = this.#timeouts;
-    if (timeouts !== null) this.#wait(waiting, waiting === 'head' ? timeouts.responseHeadMs : timeouts.responseIdleMs);
+    if (timeouts !== null) this.#wait(waiting, waiting === 'head' ? timeouts.responseHeadMs : waiting === 'body' ? this.#bodyIdleMs : timeouts.responseIdleMs);
   }
 
   #wait(waiting: Waiting, timeoutMs: number): void {

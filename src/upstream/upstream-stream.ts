@@ -6,19 +6,29 @@ import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 
-/** Takes the response of one request. After `onResponseEnd` or `onUpstreamFault` the stream calls nothing more. */
-export interface ResponseHandler {
-  onUpstreamConnected(): void;
-  /** An interim response that may be forwarded (103). The head is lent. */
-  onInterimResponse(head: ResponseHead): void;
-  /** The final response; its body follows where `head.bodyLength` is not 0. The head is lent. */
-  onResponse(head: ResponseHead): void;
+/** Takes what follows the head of a response. After `onResponseEnd` or `onUpstreamFault` the stream calls nothing more. */
+export interface ResponseBodyHandler {
   onResponseBody(bytes: Buffer, start: number, end: number): void;
   onResponseEnd(): void;
   /** Everything that one read brought has been handed over, and there may be more to come. */
   onUpstreamReadEnd(): void;
   onUpstreamDrain(): void;
   onUpstreamFault(fault: FaultCode): void;
+}
+
+/** Takes the response of one request. */
+export interface ResponseHandler extends ResponseBodyHandler {
+  onUpstreamConnected(): void;
+  /** An interim response that may be forwarded (103). The head is lent. */
+  onInterimResponse(head: ResponseHead): void;
+  /** The final response; its body follows where `head.bodyLength` is not 0. The head is lent. */
+  onResponse(head: ResponseHead): void;
+}
+
+/** Takes the answer of a request that asks for another protocol. */
+export interface UpgradeHandler {
+  /** 101. Returns who takes the bytes from now on; null where the request was given up. The head is lent. */
+  onUpgrade(head: ResponseHead, stream: TunnelStream): ResponseBodyHandler | null;
 }
 
 /** A request that says nothing about a body, and has none. */
@@ -36,8 +46,11 @@ export interface UpstreamStream {
   /** The endpoint takes less than it is given: stop producing until `onUpstreamDrain`. */
   readonly isBackedUp: boolean;
 
-  /** Begins a request: `sendRequest` follows, then its content, then `endRequest`. */
-  begin(handler: ResponseHandler, method: string, timeouts: RouteTimeoutsSnapshot): void;
+  /**
+   * Begins a request: `sendRequest` follows, then its content, then `endRequest`.
+   * @param upgradeHandler where its head asks for another protocol
+   */
+  begin(handler: ResponseHandler, method: string, timeouts: RouteTimeoutsSnapshot, upgradeHandler?: UpgradeHandler | null): void;
   /**
    * @param head request line and fields of HTTP/1.1, without framing and empty line
    * @param length of the content: bytes, `BODY_CHUNKED` or `NO_BODY`
@@ -47,9 +60,22 @@ export interface UpstreamStream {
   /** More of the content. The bytes must not change afterwards. */
   sendContent(bytes: Buffer): void;
   endRequest(): void;
+  /** How long the response's body may be silent, where its head says that it is not of the usual kind. */
+  setBodyIdle(ms: number): void;
   /** Stops the response, as far as it has not been read yet. */
   pause(): void;
   resume(): void;
   /** The request is given up: the handler hears no more of it. */
   cancel(): void;
+}
+
+/** What a stream is after an upgrade: bytes of another protocol, both ways. */
+export interface TunnelStream {
+  readonly isBackedUp: boolean;
+  /** The bytes must not change afterwards. */
+  sendContent(bytes: Buffer): void;
+  pause(): void;
+  resume(): void;
+  /** The client's side has ended: what was sent leaves first, and what still comes is thrown away. The handler hears no more. */
+  endTunnel(): void;
 }

@@ -44,7 +44,7 @@ test('a node needs listeners only', async () => {
     adminSocket: null,
     timeouts: {
       requestHeadMs: 10_000, requestBodyIdleMs: 30_000, keepAliveMs: 75_000, connectMs: 3_000, responseHeadMs: 60_000, responseIdleMs: 60_000,
-      tlsHandshakeMs: 10_000, upstreamKeepAliveMs: 60_000, drainMs: 30_000,
+      eventStreamIdleMs: 3_600_000, tlsHandshakeMs: 10_000, upstreamKeepAliveMs: 60_000, drainMs: 30_000,
     },
     limits: [],
     rules: [],
@@ -120,15 +120,15 @@ test('a TCP probe has no path, host and statuses; a header that is hashed is in 
 });
 
 test('a route inherits from its site, and its site from the node', async () => {
-  const [inner, outer] = await compileRoutes(`    timeouts: {connect: 1s, response_head: 2s}
+  const [inner, outer] = await compileRoutes(`    timeouts: {connect: 1s, response_head: 2s, event_stream_idle: 2h}
     max_body: 1MiB
     routes:
       - {path: /a, pool: web, timeouts: {response_head: 5s}, max_body: 0, request_buffer: 1KiB}
       - {path: /, pool: web}
 `);
-  assert.deepEqual(inner?.timeouts, {connectMs: 1_000, requestBodyIdleMs: 30_000, responseHeadMs: 5_000, responseIdleMs: 60_000});
+  assert.deepEqual(inner?.timeouts, {connectMs: 1_000, requestBodyIdleMs: 30_000, responseHeadMs: 5_000, responseIdleMs: 60_000, eventStreamIdleMs: 7_200_000});
   assert.deepEqual([inner?.maxBodyBytes, inner?.requestBufferBytes], [0, 1024]);
-  assert.deepEqual(outer?.timeouts, {connectMs: 1_000, requestBodyIdleMs: 30_000, responseHeadMs: 2_000, responseIdleMs: 60_000});
+  assert.deepEqual(outer?.timeouts, {connectMs: 1_000, requestBodyIdleMs: 30_000, responseHeadMs: 2_000, responseIdleMs: 60_000, eventStreamIdleMs: 7_200_000});
   assert.deepEqual([outer?.maxBodyBytes, outer?.requestBufferBytes], [1_048_576, 65_536]);
 });
 
@@ -194,4 +194,16 @@ test('the revision is of the content: the order of keys and files does not matte
   assert.equal(first.snapshot.revision, same.snapshot?.revision);
   assert.notEqual(first.snapshot.revision, other.snapshot?.revision);
   assert.deepEqual(first.snapshot.customers.map(({name}) => name), ['acme', 'globex']);
+});
+
+test('true stands for a WebSocket with the defaults', async () => {
+  const [bare, full, off, none] = await compileRoutes(`    routes:
+      - {path: /a, pool: web, websocket: true}
+      - {path: /b, pool: web, websocket: {origins: [any], missing_origin: refuse, idle: 1h}}
+      - {path: /c, pool: web, websocket: false}
+      - {path: /, pool: web}
+`);
+  assert.deepEqual(bare?.websocket, {origins: ['same-origin'], isMissingOriginAllowed: true, idleMs: 300_000});
+  assert.deepEqual(full?.websocket, {origins: ['any'], isMissingOriginAllowed: false, idleMs: 3_600_000});
+  assert.deepEqual([off?.websocket, none?.websocket], [null, null]);
 });

@@ -111,3 +111,12 @@ test('what a dead thread had in flight is taken back, on former endpoints too', 
   assert.deepEqual(['acme', 'globex'].map(customer => endpointOf(before, customer).requests), [0, 0]);
   assert.deepEqual(['acme', 'globex'].map(customer => endpointOf(before, customer).connections), [0, 0]);
 });
+
+test('tunnels of a dead thread are closed, those of others are not', () => {
+  const book = new SlotBook(THREADS);
+  const configuration = assign(book, [ACME]);
+  const rows = [0, 1].map((thread) => openRow(configuration.assignments.get('acme')?.counters ?? assert.fail(), CUSTOMER_ROW_LENGTH, thread));
+  for (const row of rows) row[CUSTOMER.tunnelsOpened] = 5;
+  book.forgetThread(1);
+  assert.deepEqual(rows.map((row) => row[CUSTOMER.tunnelsClosed]), [0, 5]);
+});

@@ -13,7 +13,7 @@ import {ROUTE_TIMEOUTS, TIMEOUTS, acme} from '#test/support/snapshots.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
 
 /** All of them differ, so that one that is mistaken for another shows. */
-const ROUTE: RouteTimeoutsSnapshot = {connectMs: 4_000, requestBodyIdleMs: 7_000, responseHeadMs: 11_000, responseIdleMs: 17_000};
+const ROUTE: RouteTimeoutsSnapshot = {connectMs: 4_000, requestBodyIdleMs: 7_000, responseHeadMs: 11_000, responseIdleMs: 17_000, eventStreamIdleMs: 23_000};
 
 interface Stage {
   readonly upstream: FakeUpstream;

@@ -12,7 +12,7 @@ import {SlotBook} from '#src/control/slot-book.ts';
 import {createSharedMemory} from '#src/control/shared-memory.ts';
 import {Proxy} from '#src/proxy/proxy.ts';
 import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
-import {NODE, NODE_ROW_LENGTH, faultColumn, openRow, type NodeColumn} from '#src/shared/counters.ts';
+import {CUSTOMER, CUSTOMER_ROW_LENGTH, NODE, NODE_ROW_LENGTH, faultColumn, openRow, type NodeColumn} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment, type SharedMemory, type ThreadStart} from '#src/shared/messages.ts';
 import {eventually} from '#test/support/eventually.ts';
@@ -121,6 +121,12 @@ export class ProxyHarness {
 
   counter(column: NodeColumn): number {
     return this.#nodeRow()[NODE[column]] ?? 0;
+  }
+
+  customerCounter(customer: string, column: keyof typeof CUSTOMER): number {
+    const assignment = this.#assignments.get(customer);
+    if (assignment === undefined) throw new Error('there is no such customer');
+    return openRow(assignment.counters, CUSTOMER_ROW_LENGTH, 0)[CUSTOMER[column]] ?? 0;
   }
 
   slot(customer: string, pool: string, port: number, address = '127.0.0.1'): EndpointSlot {

@@ -9,10 +9,10 @@ export const HTTPS: ListenerSnapshot = {name: 'https', address: '127.0.0.1', por
 
 export const TIMEOUTS = {
   requestHeadMs: 10_000, requestBodyIdleMs: 30_000, keepAliveMs: 75_000, connectMs: 3_000, responseHeadMs: 60_000, responseIdleMs: 60_000,
-  tlsHandshakeMs: 10_000, upstreamKeepAliveMs: 20_000, drainMs: 30_000,
+  eventStreamIdleMs: 3_600_000, tlsHandshakeMs: 10_000, upstreamKeepAliveMs: 20_000, drainMs: 30_000,
 } as const;
 
-export const ROUTE_TIMEOUTS: RouteTimeoutsSnapshot = {connectMs: 3_000, requestBodyIdleMs: 30_000, responseHeadMs: 60_000, responseIdleMs: 60_000};
+export const ROUTE_TIMEOUTS: RouteTimeoutsSnapshot = {connectMs: 3_000, requestBodyIdleMs: 30_000, responseHeadMs: 60_000, responseIdleMs: 60_000, eventStreamIdleMs: 3_600_000};
 
 export function node(overrides: Partial<NodeSnapshot> = {}): NodeSnapshot {
   return {
@@ -38,7 +38,7 @@ export function route(path: string, overrides: Partial<RouteSnapshot> = {}): Rou
   return {
     path, match: 'prefix', methods: [], action: {type: 'pool', pool: 'app'}, replacePrefix: null, allow: [], deny: [], auth: null, rules: [], maxBodyBytes: 1024 * 1024,
     requestBufferBytes: 64 * 1024, timeouts: ROUTE_TIMEOUTS, requestFields: {set: [], remove: []}, responseFields: {set: [], remove: []},
-    encodedSlashAllowed: false, ...overrides,
+    encodedSlashAllowed: false, websocket: null, ...overrides,
   };
 }
 
@@ -47,7 +47,10 @@ export function site(hosts: readonly string[], routes: readonly RouteSnapshot[])
 }
 
 export function customer(name: string, overrides: Partial<CustomerSnapshot>): CustomerSnapshot {
-  return {name, revision: '', networks: ['127.0.0.0/8'], sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], sites: [], limits: [], rules: [], ...overrides};
+  return {
+    name, revision: '', networks: ['127.0.0.0/8'], sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], sites: [], limits: [], rules: [],
+    caps: {websocketsMax: 2000, websocketsPerClientMax: 2000}, ...overrides,
+  };
 }
 
 /** The customer `acme` with the host `acme.test`, all of it to the given servers. */

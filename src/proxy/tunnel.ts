@@ -1,0 +1,146 @@
+/**
+ * A connection after its upgrade: bytes both ways between a client and an application, each side as fast as the other one reads. Nobody
+ * looks at the bytes, and neither of the two connections is ever used for anything else.
+ */
+import {Deadlined} from '#src/core/deadline-wheel.ts';
+import type {FaultCode} from '#src/core/faults.ts';
+import type {ContentHandler, Downstream} from '#src/edge/request-handler.ts';
+import type {ResponseHead} from '#src/http1/response-head.ts';
+import {hardenResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
+import {isAcceptance} from '#src/policy/websocket-handshake.ts';
+import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
+import type {ResponseBodyHandler, TunnelStream} from '#src/upstream/upstream-stream.ts';
+import type {Gateway} from '#src/proxy/gateway.ts';
+import type {RequestFacts} from '#src/proxy/request-facts.ts';
+
+export interface TunnelParts {
+  readonly gateway: Gateway;
+  readonly downstream: Downstream;
+  readonly stream: TunnelStream;
+  readonly endpoint: UpstreamEndpoint;
+  /** Of the request that was upgraded. */
+  readonly facts: RequestFacts;
+  /** Called once. No fault: one of the two has ended it. */
+  readonly onEnd: (fault: FaultCode | null) => void;
+}
+
+export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHandler {
+  readonly #parts: TunnelParts;
+  #isOpen = false;
+  /** How long no byte may come, from either side. */
+  #idleMs = 0;
+
+  constructor(parts: TunnelParts) {
+    super();
+    this.#parts = parts;
+  }
+
+  /** Takes over both sides, if the application's 101 accepts what the client offered. Else nothing has happened, and the fault says why. */
+  open(head: ResponseHead, plan: ResponsePlan): FaultCode | null {
+    const {downstream, endpoint, facts: {upgrade}, gateway} = this.#parts;
+    if (upgrade === null) throw new Error('an upgrade that nobody asked for');
+    if (!isAcceptance(head, upgrade.offer)) {
+      endpoint.recordFailure(gateway.clock.nowMs);
+      return 'upstream_upgrade_invalid';
+    }
+    endpoint.slot.recordSuccess();
+    if (!downstream.beginTunnel(hardenResponseFields(head, plan, downstream.tls !== null), this)) return 'websocket_invalid';
+    this.#isOpen = true;
+    this.#idleMs = upgrade.idleMs;
+    gateway.tunnels.add(this);
+    this.#stayOpen();
+    return null;
+  }
+
+  get facts(): RequestFacts {
+    return this.#parts.facts;
+  }
+
+  get endpoint(): UpstreamEndpoint {
+    return this.#parts.endpoint;
+  }
+
+  // From the client to the application.
+
+  onRequestBody(bytes: Buffer, start: number, end: number): void {
+    const {stream, downstream} = this.#parts;
+    this.#stayOpen();
+    stream.sendContent(bytes.subarray(start, end));
+    if (stream.isBackedUp) downstream.pauseRequestBody();
+  }
+
+  onUpstreamDrain(): void {
+    this.#parts.downstream.resumeRequestBody();
+  }
+
+  // From the application to the client.
+
+  onResponseBody(bytes: Buffer, start: number, end: number): void {
+    this.#stayOpen();
+    this.#parts.downstream.writeBody(bytes, start, end);
+  }
+
+  onUpstreamReadEnd(): void {
+    const {stream, downstream} = this.#parts;
+    downstream.flush();
+    if (downstream.isBackedUp) stream.pause();
+  }
+
+  onDownstreamDrain(): void {
+    this.#parts.stream.resume();
+  }
+
+  // The end: what is on its way to the other side still leaves.
+
+  onRequestEnd(): void {
+    this.#endBoth(null);
+  }
+
+  onDownstreamClosed(fault: FaultCode): void {
+    this.#parts.stream.endTunnel();
+    this.#end(fault === 'client_gone' ? null : fault);
+  }
+
+  onRequestFault(fault: FaultCode): void {
+    this.#endBoth(fault);
+  }
+
+  onResponseEnd(): void {
+    this.#parts.downstream.endResponse();
+    this.#end(null);
+  }
+
+  onUpstreamFault(fault: FaultCode): void {
+    this.#parts.downstream.endResponse();
+    this.#end(fault);
+  }
+
+  onDeadline(): void {
+    this.#endBoth('websocket_idle');
+  }
+
+  /** A reload has taken away what the tunnel was opened under. */
+  withdraw(): void {
+    this.#endBoth('route_withdrawn');
+  }
+
+  #endBoth(fault: FaultCode | null): void {
+    this.#parts.stream.endTunnel();
+    this.#parts.downstream.endResponse();
+    this.#end(fault);
+  }
+
+  #end(fault: FaultCode | null): void {
+    if (!this.#isOpen) return;
+    const {gateway, onEnd} = this.#parts;
+    this.#isOpen = false;
+    gateway.upstream.wheel.disarm(this);
+    gateway.tunnels.delete(this);
+    onEnd(fault);
+  }
+
+  #stayOpen(): void {
+    const {gateway} = this.#parts;
+    gateway.upstream.wheel.arm(this, gateway.clock.nowMs + this.#idleMs);
+  }
+}
