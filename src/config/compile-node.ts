@@ -23,6 +23,7 @@ export function compileNode(input: NodeInput, file: string, cores: number): Comp
       ...listener.address,
       protocol: listener.protocol,
       redirectToHttpsPort: redirectPortOf(listener, input.listeners),
+      http2: listener.protocol === 'https' && listener.http2,
     })),
     admin: input.admin.address,
     threads: input.threads === 'auto' ? Math.max(1, Math.min(cores, LIMITS.threadsMax)) : input.threads,

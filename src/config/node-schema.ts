@@ -5,7 +5,7 @@ import {adminAddress, listenAddress, network, trustedNetwork} from '#src/config/
 import {checked, checkNames} from '#src/config/checks.ts';
 import {checkNode} from '#src/config/node-checks.ts';
 import {adminSocketPath} from '#src/config/admin-socket.ts';
-import {choice, duration, filePath, integer, name, scalar, section, size} from '#src/config/scalars.ts';
+import {choice, duration, filePath, flag, integer, name, scalar, section, size} from '#src/config/scalars.ts';
 import {rulesSection} from '#src/config/rule-schema.ts';
 import {limitsSection} from '#src/config/shared-sections.ts';
 
@@ -30,6 +30,7 @@ const listener = section({
   address: listenAddress.describe('Where to listen. `0.0.0.0` and `[::]` stand for every address of their own family.'),
   protocol: choice('http', 'https').describe('Cleartext, or TLS with the certificates of the customers.'),
   redirect_to_https: redirectToHttps.prefault(false).describe('On a cleartext listener: answer everything with a redirect (308) to the https listener, or to the port given here.'),
+  http2: flag.prefault(true).describe('On an https listener: offer HTTP/2 to clients. Without it they speak HTTP/1.1. Takes effect for new connections.'),
 });
 
 const timeoutsSection = section({

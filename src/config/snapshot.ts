@@ -15,6 +15,8 @@ export interface ListenerSnapshot extends SocketAddress {
   readonly protocol: 'http' | 'https';
   /** On a cleartext listener: the https port that every request is sent to with a 308; 0 where requests are served. */
   readonly redirectToHttpsPort: number;
+  /** HTTP/2 is offered to TLS clients. */
+  readonly http2: boolean;
 }
 
 export interface TimeoutsSnapshot {

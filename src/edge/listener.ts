@@ -39,6 +39,7 @@ export class Listener {
   #tlsServer: TlsServer | null;
   #ticketKeys: Buffer;
   #handshakeMs: number;
+  #isHttp2Offered: boolean;
 
   constructor(parts: ListenerParts) {
     this.snapshot = parts.snapshot;
@@ -48,6 +49,7 @@ export class Listener {
     this.#server.on('error', (error: NodeJS.ErrnoException) => this.#onServerError(error));
     this.#ticketKeys = parts.ticketKeys;
     this.#handshakeMs = parts.edge.timeouts.tlsHandshakeMs;
+    this.#isHttp2Offered = parts.snapshot.http2;
     this.#tlsServer = parts.snapshot.protocol === 'https' ? this.#createTls() : null;
   }
 
@@ -79,8 +81,9 @@ export class Listener {
   reconfigure(snapshot: ListenerSnapshot): void {
     this.snapshot = snapshot;
     const {tlsHandshakeMs} = this.#edge.timeouts;
-    if (this.#tlsServer === null || tlsHandshakeMs === this.#handshakeMs) return;
+    if (this.#tlsServer === null || (tlsHandshakeMs === this.#handshakeMs && snapshot.http2 === this.#isHttp2Offered)) return;
     this.#handshakeMs = tlsHandshakeMs;
+    this.#isHttp2Offered = snapshot.http2;
     this.#tlsServer = this.#createTls();
   }
 
@@ -123,7 +126,7 @@ export class Listener {
       honorCipherOrder: false,
       // Each renegotiation costs the server far more than the client (CVE-2011-1473), and nobody needs one: TLS 1.3 has none.
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-      ALPNProtocols: ['h2', 'http/1.1'],
+      ALPNProtocols: this.#isHttp2Offered ? ['h2', 'http/1.1'] : ['http/1.1'],
       handshakeTimeout: this.#handshakeMs,
       ticketKeys: this.#ticketKeys,
       SNICallback: (serverName, done) => {

@@ -35,7 +35,7 @@ async function compilePool(pool: string): Promise<PoolSnapshot | undefined> {
 
 test('a node needs listeners only', async () => {
   assert.deepEqual(await compileNode(NODE_TEXT), {
-    listeners: [{name: 'http', address: '0.0.0.0', port: 8080, protocol: 'http', redirectToHttpsPort: 0}],
+    listeners: [{name: 'http', address: '0.0.0.0', port: 8080, protocol: 'http', redirectToHttpsPort: 0, http2: false}],
     admin: {address: '127.0.0.1', port: 9180},
     threads: 2,
     trustedProxies: [],
@@ -62,7 +62,7 @@ trusted_proxies: [192.0.2.1, "2001:DB8::/32"]
 limits: [{name: all, key: customer, rate: 30/m}]
 log: {access: logs/access.log, level: warn}
 `);
-  assert.deepEqual(node.listeners, [{name: 'six', address: '2001:db8::1', port: 8080, protocol: 'http', redirectToHttpsPort: 0}]);
+  assert.deepEqual(node.listeners, [{name: 'six', address: '2001:db8::1', port: 8080, protocol: 'http', redirectToHttpsPort: 0, http2: false}]);
   assert.deepEqual(node.admin, {address: '::1', port: 0});
   assert.equal(node.threads, 5);
   assert.deepEqual(node.trustedProxies, ['192.0.2.1/32', '2001:db8::/32']);

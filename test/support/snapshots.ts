@@ -4,8 +4,8 @@ import type {
   CertificateSnapshot, CustomerSnapshot, ListenerSnapshot, NodeSnapshot, PoolSnapshot, RouteSnapshot, RouteTimeoutsSnapshot, ServerSnapshot, SiteSnapshot,
 } from '#src/config/snapshot.ts';
 
-export const HTTP: ListenerSnapshot = {name: 'http', address: '127.0.0.1', port: 0, protocol: 'http', redirectToHttpsPort: 0};
-export const HTTPS: ListenerSnapshot = {name: 'https', address: '127.0.0.1', port: 0, protocol: 'https', redirectToHttpsPort: 0};
+export const HTTP: ListenerSnapshot = {name: 'http', address: '127.0.0.1', port: 0, protocol: 'http', redirectToHttpsPort: 0, http2: false};
+export const HTTPS: ListenerSnapshot = {name: 'https', address: '127.0.0.1', port: 0, protocol: 'https', redirectToHttpsPort: 0, http2: true};
 
 export const TIMEOUTS = {
   requestHeadMs: 10_000, requestBodyIdleMs: 30_000, keepAliveMs: 75_000, connectMs: 3_000, responseHeadMs: 60_000, responseIdleMs: 60_000,
