@@ -21,7 +21,9 @@ export class Http2Connection implements BatchingConnection {
   #isFlushScheduled = false;
   #isReadPaused = false;
   #isClosed = false;
-  #finishedMs = Number.NaN;
+  /** Until when the client may take the last words, once they have been said. */
+  #lingerDeadlineMs = Number.POSITIVE_INFINITY;
+  #lingerBytes = 0;
 
   constructor(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts) {
     this.#edge = edge;
@@ -38,9 +40,11 @@ export class Http2Connection implements BatchingConnection {
   // The socket's events.
 
   onData(chunk: Buffer): void {
-    if (!this.session.isReading) return;
-    this.session.receive(chunk, this.#edge.clock.nowMs);
-    this.scheduleFlush();
+    if (!this.session.isReading) this.#discard(chunk);
+    else {
+      this.session.receive(chunk, this.#edge.clock.nowMs);
+      this.scheduleFlush();
+    }
   }
 
   onDrain(): void {
@@ -62,7 +66,7 @@ export class Http2Connection implements BatchingConnection {
   // The edge's side.
 
   tick(nowMs: number): void {
-    if (nowMs - this.#finishedMs >= LIMITS.lingerMs) this.lose('client_stalled');
+    if (nowMs >= this.#lingerDeadlineMs) this.lose('client_stalled');
     this.session.onTick(nowMs);
     this.flush();
   }
@@ -91,21 +95,40 @@ export class Http2Connection implements BatchingConnection {
   flush(): void {
     this.#isFlushScheduled = false;
     if (this.#isClosed) return;
+    const hasWritten = this.#write();
+    if (this.session.isFinished) this.#finish(hasWritten);
+    else this.#adjustReading();
+  }
+
+  /** As much as the socket takes. Returns whether that is anything. */
+  #write(): boolean {
+    let hasWritten = false;
     while (this.#socket.writableLength < this.#socket.writableHighWaterMark) {
       const output = this.session.takeOutput();
       if (output === null) break;
       this.#socket.write(output);
+      hasWritten = true;
     }
-    if (this.session.isFinished) this.#finish();
-    else this.#adjustReading();
+    return hasWritten;
   }
 
-  /** The session is over. The client gets a moment to read its last words. */
-  #finish(): void {
-    if (this.#socket.writableEnded) return;
-    this.#finishedMs = this.#edge.clock.nowMs;
-    this.#socket.end();
-    this.#socket.resume();
+  /** The session is over. A client that goes on taking what is left for it gets all of that, and a moment to read the end. */
+  #finish(hasWritten: boolean): void {
+    const socket = this.#socket;
+    if (socket.writableEnded) return;
+    if (hasWritten || this.#lingerDeadlineMs === Number.POSITIVE_INFINITY) {
+      const patienceMs = socket.writableLength > 0 ? this.#edge.timeouts.responseIdleMs : LIMITS.lingerMs;
+      this.#lingerDeadlineMs = this.#edge.clock.nowMs + patienceMs;
+    }
+    if (this.session.hasOutput) return;
+    socket.end();
+    socket.resume();
+  }
+
+  /** Closing while the client still sends would make the kernel reset the connection, and the last words with it (RFC 9112 §9.6). */
+  #discard(chunk: Buffer): void {
+    this.#lingerBytes += chunk.length;
+    if (this.#lingerBytes > LIMITS.lingerBytesMax) this.lose('client_gone');
   }
 
   /** While the client does not read, it gets no more answers to frames than there is room for. */

@@ -42,7 +42,9 @@ export class Http2Requests implements SessionHandler<Http2Stream> {
     const downstream = stream.context;
     const handler = downstream?.handler ?? null;
     if (downstream !== null) downstream.handler = null;
-    handler?.onDownstreamClosed(fault);
+    if (handler !== null) handler.onDownstreamClosed(fault);
+    // Its request is done and logged, but the client has not let the response out. A fault of the connection is counted as such.
+    else if (fault !== 'client_gone' && !this.#connection.session.isFinished) this.#edge.countFault(fault);
   }
 
   /** The handler looks at `isBackedUp` after everything that an upstream brings: it stops by itself. */

@@ -29,7 +29,8 @@ export class Http2Stream implements Downstream {
   get memo(): ConnectionMemo { return this.#connection.memo; }
   get protocol(): string { return 'HTTP/2'; }
   get bytesReceived(): number { return this.#stream.bytesReceived; }
-  get bytesSent(): number { return this.#stream.bytesSent; }
+  /** With what waits for the client's windows, like what waits in a socket: when a request is logged, it is on its way. */
+  get bytesSent(): number { return this.#stream.bytesSent + this.#stream.queuedBytes; }
   get isBackedUp(): boolean { return this.#stream.isBackedUp; }
   get isResponseCommitted(): boolean { return this.#isCommitted; }
 

@@ -86,6 +86,11 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
     return this.#sender.output.pendingBytes >= LIMITS.h2OutputBytesMax;
   }
 
+  /** `takeOutput` is not done. */
+  get hasOutput(): boolean {
+    return this.#sender.output.pendingBytes > 0;
+  }
+
   /** Nothing more is read; the output is the last. */
   get isFinished(): boolean {
     return this.#phase === 'closed';
