@@ -24,6 +24,7 @@ const environment: ProxyEnvironment = {
   random: Math.random,
   requestIdPrefix: randomBytes(REQUEST_ID_PREFIX_BYTES).toString('hex'),
   log: (level, message, detail) => tell({type: 'log', level, message, detail}),
+  ban: (order) => tell({type: 'ban', order, source: 'login_guard'}),
 };
 
 /** The proxy exists from the first configuration on. */
@@ -88,4 +89,6 @@ const beating = setInterval(() => {
   delay.reset();
   const matches = state.proxy?.takeRuleMatches() ?? [];
   if (matches.length > 0) tell({type: 'ruleMatches', matches});
+  const events = state.proxy?.takeLoginEvents() ?? [];
+  if (events.length > 0) tell({type: 'loginEvents', events});
 }, HEARTBEAT_MS);

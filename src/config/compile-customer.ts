@@ -10,6 +10,7 @@ import {findOwnAddresses, type OwnAddressUse} from '#src/config/own-addresses.ts
 import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
 import type {Report} from '#src/config/report.ts';
 import {computeRevision} from '#src/config/revision.ts';
+import {compileLoginGuards} from '#src/config/login-schema.ts';
 import {compileRules} from '#src/config/rule-schema.ts';
 import type {UserFileResult} from '#src/config/user-file.ts';
 import type {CertificateSnapshot, CustomerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
@@ -39,6 +40,7 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
       probeHost: probeHosts.get(name) ?? 'localhost', roots: findOfPool(context, name, 'roots'), certificate: findOfPool(context, name, 'client'),
     })),
     auth: compileAuth(input.auth, context.userFiles, report),
+    loginGuards: compileLoginGuards(input.login_guards),
     sites: input.sites.map((site) => compileSite(site, context.defaults)),
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),

@@ -4,6 +4,7 @@ import {internalNetwork, network, serverAddress, sourceAddress} from '#src/confi
 import {authReference, authSection} from '#src/config/auth-schema.ts';
 import {checked} from '#src/config/checks.ts';
 import {checkCustomer} from '#src/config/customer-checks.ts';
+import {loginGuardsSection} from '#src/config/login-schema.ts';
 import {checkHash, checkHealth, checkPool} from '#src/config/pool-checks.ts';
 import {checkChanges, checkRedirect, checkRespond, checkRoute, checkSite, checkWebSocket} from '#src/config/route-checks.ts';
 import {host, mediaType, probeHost, probePath, redirectTarget, routePath, statusRanges, websocketOrigin} from '#src/config/route-scalars.ts';
@@ -157,6 +158,7 @@ export const customerSchema = checked(section({
   certificates: z.array(certificate).max(1000).prefault([]).describe('Certificates. If there are any, they must cover every host of the customer.'),
   pools: z.record(name, pool).prefault({}).describe('Groups of servers that serve the same, by name.'),
   auth: authSection,
+  login_guards: loginGuardsSection.describe('Failed logins are counted, slowed down and stopped, see [login-guard.md](login-guard.md).'),
   sites: z.array(site).min(1).max(10_000).describe('Hosts and what they answer.'),
   caps: customerCapsSection.describe('Bounds on what stays open.'),
   limits: limitsSection.describe('Request rates of this customer, answered with 429 when exceeded.'),

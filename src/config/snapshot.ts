@@ -91,6 +91,33 @@ export interface ForwardAuthSnapshot {
 
 export type AuthSnapshot = BasicAuthSnapshot | ForwardAuthSnapshot;
 
+/** Which requests are attempts to log in, what a failure looks like, and how many failures are tolerated. */
+export interface LoginGuardSnapshot {
+  readonly name: string;
+  /** Normalised; exact. */
+  readonly paths: readonly string[];
+  readonly methods: readonly string[];
+  /** Where the body names the account; null: accounts are not told apart. */
+  readonly account: {readonly type: 'form' | 'json'; readonly field: string} | null;
+  readonly failure: {
+    readonly statuses: readonly number[];
+    readonly redirectPaths: readonly string[];
+    /** An answer that does not set it is a failure; null: none is expected. */
+    readonly cookie: string | null;
+  };
+  readonly windowMs: number;
+  /** Failures within the window: of a client with an account, of a client, with an account. */
+  readonly pairFailures: number;
+  readonly clientFailures: number;
+  readonly accountFailures: number;
+  /** How long an attempt waits at most. */
+  readonly delayMaxMs: number;
+  /** After so many refused attempts within the window; null: nobody is banned. */
+  readonly ban: {readonly after: number; readonly forMs: number; readonly maxMs: number} | null;
+  /** False: what would be done is only counted. */
+  readonly isEnforced: boolean;
+}
+
 export interface CapsSnapshot {
   /** Open client connections of the whole node. */
   readonly connectionsMax: number;
@@ -276,6 +303,7 @@ export interface CustomerSnapshot {
   readonly certificates: readonly CertificateSnapshot[];
   readonly pools: readonly PoolSnapshot[];
   readonly auth: readonly AuthSnapshot[];
+  readonly loginGuards: readonly LoginGuardSnapshot[];
   readonly sites: readonly SiteSnapshot[];
   readonly limits: readonly LimitSnapshot[];
   readonly rules: readonly RuleSnapshot[];

@@ -9,6 +9,7 @@ import {createAdminRouter} from '#src/control/admin-commands.ts';
 import {AdminSocket} from '#src/control/admin-socket.ts';
 import {BanKeeper} from '#src/control/ban-keeper.ts';
 import type {Configuration} from '#src/control/configuration.ts';
+import {LoginBook} from '#src/control/login-book.ts';
 import {PortBook} from '#src/control/port-book.ts';
 import {Prober} from '#src/control/prober.ts';
 import {Reloader, type FirstLoad} from '#src/control/reloader.ts';
@@ -64,6 +65,7 @@ export class Daemon {
   readonly #prober: Prober;
   readonly #reloader: Reloader;
   readonly #ruleTotals = new RuleTotals();
+  readonly #logins: LoginBook;
   readonly #bans: BanKeeper;
   readonly #timers: NodeJS.Timeout[] = [];
   #inForce: Configuration;
@@ -84,6 +86,7 @@ export class Daemon {
     const {log, workerUrl} = options;
     const {threads, caps} = snapshot.node;
     this.#options = options;
+    this.#logins = new LoginBook(log);
     this.#memory = createSharedMemory(threads, caps.connectionsMax, readDescriptorLimit());
     this.#slots = new SlotBook(threads);
     this.#ports = ports;
@@ -92,7 +95,9 @@ export class Daemon {
     this.#prober = new Prober({threads, log, random: Math.random});
     this.#reloader = new Reloader({...options, apply: next => this.#apply(next)}, first);
     this.#supervisor = new Supervisor({
-      workerUrl, threads, log, memory: this.#memory, clock: () => performance.now(), onRuleMatches: matches => this.#ruleTotals.add(matches),
+      workerUrl, threads, log, memory: this.#memory, clock: () => performance.now(), 
+      onRuleMatches: matches => this.#ruleTotals.add(matches),
+      onLoginEvents: events => this.#logins.add(events),
       onBan: (order, source) => this.#bans.obey(order, source),
       forgetThread: thread => {
         this.#slots.forgetThread(thread);
@@ -176,6 +181,7 @@ export class Daemon {
       reload: () => this.#reloader.report,
       threadReports: () => this.#supervisor.reportThreads(),
       bans: () => this.#bans.report(),
+      loginTotals: () => this.#logins.list(this.#inForce.snapshot),
       ruleMatches: () => this.#ruleTotals.list(this.#inForce.snapshot),
       isReady: () => this.#supervisor.describeUnreadiness() === null,
     });

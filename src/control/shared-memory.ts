@@ -11,6 +11,8 @@ import {RateBuckets} from '#src/shared/rate-buckets.ts';
  * evicted; see `RateBuckets`.
  */
 const RATE_KEYS_MAX = 2 ** 18;
+/** Clients, accounts and pairs that fail at the same time. */
+const LOGIN_KEYS_MAX = 2 ** 17;
 const HASH_SECRET_BYTES = 32;
 
 /** Room for a cap that is raised by a reload; untouched pages cost nothing. */
@@ -25,6 +27,8 @@ export function createSharedMemory(threads: number, connectionsMax: number, desc
   return {
     nodeCounters: {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, threads)), byteOffset: 0},
     rateBuckets: new SharedArrayBuffer(RateBuckets.byteLength(RATE_KEYS_MAX)),
+    loginBuckets: new SharedArrayBuffer(RateBuckets.byteLength(LOGIN_KEYS_MAX)),
+    loginMemory: new SharedArrayBuffer(RateBuckets.byteLength(LOGIN_KEYS_MAX)),
     connectionTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, room)),
     tunnelTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, 2 * room)),
     connectionsMax: room,

@@ -60,6 +60,8 @@ export const FAULTS = {
   credentials_limited: fault(429, 'client', 'Too many failed attempts.', REUSABLE),
   auth_unavailable: fault(503, 'upstream', 'It cannot be found out now who you are.', REUSABLE),
   credentials_unchecked: fault(503, 'proxy', 'The password cannot be checked now.', REUSABLE),
+  login_unreadable: fault(400, 'client', 'The login is malformed.'),
+  login_limited: fault(429, 'client', 'Too many failed logins.', REUSABLE),
   rate_limited: fault(429, 'client', 'Too many requests.', REUSABLE),
   body_too_large: fault(413, 'client', 'The body is too large.'),
   // WebSockets (RFC 6455).

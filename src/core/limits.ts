@@ -43,6 +43,14 @@ export const LIMITS = {
   credentialBytesMax: 512,
   /** Body of an answer of forward authentication, of which nothing is used. */
   authResponseBytesMax: 64 * 1024,
+  /** UTF-16 code units of the account that an attempt to log in names. */
+  loginAccountLengthMax: 256,
+  /** Attempts that wait at the same time, in one thread; further ones are refused. */
+  loginsDelayedMax: 1024,
+  /** A further ban is twice as long until so much time has passed without; a client that has logged in is remembered as long for its account. */
+  banLevelMs: 24 * 3_600_000,
+  loginTrustMs: 30 * 24 * 3_600_000,
+  banLevelMax: 16,
   /** Passwords that wait for their check, in one thread; none of them is another customer's to crowd out. */
   passwordsWaitingMax: 256,
   passwordsWaitingPerCustomerMax: 32,

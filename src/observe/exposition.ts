@@ -11,7 +11,7 @@ import {
   CUSTOMER, CUSTOMER_ROW_LENGTH, DURATION_BOUNDS_S, DURATION_COLUMN, faultColumn, NODE, NODE_ROW_LENGTH, POOL_ROW_LENGTH, sumRows, type NodeColumn,
 } from '#src/shared/counters.ts';
 import {EndpointSlot, type HealthState} from '#src/shared/endpoint-slot.ts';
-import {endpointKey, type CustomerAssignment, type RuleMatches} from '#src/shared/messages.ts';
+import {endpointKey, type CustomerAssignment, type LoginEvents, type RuleMatches} from '#src/shared/messages.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 
 export const RELOAD_OUTCOMES = ['success', 'partial', 'failure'] as const;
@@ -58,6 +58,8 @@ export interface ExpositionSources {
   readonly bans: () => BanReport;
   /** Every rule of the configuration in force. */
   readonly ruleMatches: () => readonly RuleMatches[];
+  /** Every login guard of the configuration in force, with each stage and detection. */
+  readonly loginTotals: () => readonly Omit<LoginEvents, 'client'>[];
   readonly isReady: () => boolean;
 }
 
@@ -100,7 +102,7 @@ export async function renderExposition(registry: Registry): Promise<string> {
   return `${parts.join('\n\n')}\n`;
 }
 
-function createNodeMetrics({nodeCounters, threads, ruleMatches}: ExpositionSources): Metric[] {
+function createNodeMetrics({nodeCounters, threads, ruleMatches, loginTotals}: ExpositionSources): Metric[] {
   const readRow = (): Float64Array => sumRows(nodeCounters, NODE_ROW_LENGTH, threads);
   const readDifference = (opened: NodeColumn, closed: NodeColumn) => () => {
     const row = readRow();
@@ -117,6 +119,8 @@ function createNodeMetrics({nodeCounters, threads, ruleMatches}: ExpositionSourc
     }),
     new ReadCounter('torwart_rule_matches_total', 'Requests that a rule has matched; the customer is empty for rules of the node.',
       () => ruleMatches().map(({customer, rule, action, count}) => ({labels: {customer, rule, action}, value: count}))),
+    new ReadCounter('torwart_login_guard_total', 'What login guards have counted: attempts that failed, were delayed or refused, and clients that were banned.',
+      () => loginTotals().map(({count, ...labels}) => ({labels, value: count}))),
   ];
 }
 

@@ -14,6 +14,7 @@ import {stripPathParameters} from '#src/policy/path-table.ts';
 import {createRuleSubject, matchesRule, type RuleSet} from '#src/policy/rules.ts';
 import {takeLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
+import {LoginAttempt} from '#src/proxy/login-attempt.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
 import {admitUpgrade} from '#src/proxy/upgrade.ts';
 
@@ -156,6 +157,8 @@ function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFact
   facts.route = route;
   if (!route.snapshot.encodedSlashAllowed && hasEncodedSlash(path)) return 'path_ambiguous';
   if (!isAllowed(route.access, client.ip)) return 'access_denied';
+  const guard = route.pool === null ? null : facts.site?.customer.logins?.find(head.method, normalTarget) ?? null;
+  if (guard !== null) facts.login = new LoginAttempt(guard, head);
   return head.bodyLength > route.snapshot.maxBodyBytes ? 'body_too_large' : null;
 }
 

@@ -18,7 +18,7 @@ import type {ResponseHandler, TunnelStream, UpgradeHandler, UpstreamStream} from
 import {admit} from '#src/proxy/admission.ts';
 import {answerFault, answerFixed, answerRedirect, sendAnswer, type Answer} from '#src/proxy/answer.ts';
 import {balanceHash} from '#src/proxy/balance-hash.ts';
-import type {Gate, PendingVerdict, Verdict, VerdictListener} from '#src/proxy/gate.ts';
+import type {PendingVerdict, Verdict, VerdictListener} from '#src/proxy/gate.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {RequestBody} from '#src/proxy/request-body.ts';
 import {RequestFacts} from '#src/proxy/request-facts.ts';
@@ -80,13 +80,12 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     this.#body.begin(head.bodyLength, head.contentLength === 0);
     if (route.pool !== null) this.#prepareUpstream(route, route.pool, head, downstream);
     if (route.gate === null) this.#serve(route, downstream);
-    else this.#prove(route.gate, head, downstream);
+    else this.#await(route.gate.open(head, this.#facts, this), downstream);
   }
 
   /** The body waits meanwhile, but for what came together with the head. */
-  #prove(gate: Gate, head: RequestHead, downstream: Downstream): void {
+  #await(verdict: Verdict | PendingVerdict, downstream: Downstream): void {
     this.#phase = 'proving';
-    const verdict = gate.open(head, this.#facts, this);
     if (verdict.type !== 'pending') return this.#judge(verdict);
     this.#pendingVerdict = verdict;
     if (!this.#body.isComplete) downstream.pauseRequestBody();
@@ -118,11 +117,9 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   #serve({snapshot: {action, requestBufferBytes}}: Route, downstream: Downstream): void {
     switch (action.type) {
       case 'redirect':
-        this.#answer(answerRedirect(action.status, action.keepTarget ? action.location + this.#facts.normalTarget : action.location));
-        return;
+        return this.#answer(answerRedirect(action.status, action.keepTarget ? action.location + this.#facts.normalTarget : action.location));
       case 'respond':
-        this.#answer(answerFixed(action.status, action.contentType, action.body));
-        return;
+        return this.#answer(answerFixed(action.status, action.contentType, action.body));
       case 'pool':
         if (this.#body.isComplete || this.#body.received > requestBufferBytes) this.#dispatch();
         else this.#awaitBody(downstream);
@@ -193,6 +190,8 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   // The upstream.
 
   #dispatch(): void {
+    const {login} = this.#facts;
+    if (login?.isBegun === false) return this.#await(login.begin(this.#body, this.#facts, this), this.#requireDownstream());
     const {clock, random} = this.#gateway;
     const pool = this.#requireRoute().pool;
     this.#phase = 'sending';
@@ -287,6 +286,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     this.#phase = 'responding';
     this.#record.respondedMs = this.#gateway.clock.nowMs;
     this.#record.endpoint?.slot.recordSuccess();
+    this.#facts.login?.onResponse(head);
     this.#record.status = head.status;
     const route = this.#requireRoute();
     if (isEventStream(head)) this.#upstream?.setBodyIdle(route.snapshot.timeouts.eventStreamIdleMs);
@@ -349,6 +349,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   #answerFault(fault: FaultCode): void {
     const downstream = this.#requireDownstream();
     this.#record.fault = fault;
+    this.#facts.login?.onUnanswered();
     // A response that cannot be completed must not look complete, and some faults have no answer.
     if (downstream.isResponseCommitted || FAULTS[fault].status === 0) {
       this.#cancel();

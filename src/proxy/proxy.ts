@@ -14,12 +14,14 @@ import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
 import {ConnectionTable} from '#src/shared/connection-table.ts';
 import {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
-import type {CustomerAssignment, RuleMatches, ThreadStart} from '#src/shared/messages.ts';
+import type {BanOrder, CustomerAssignment, LoginEvents, RuleMatches, ThreadStart} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {Upstream, type ThreadLog} from '#src/upstream/upstream.ts';
 import {ExchangePool} from '#src/proxy/exchange-pool.ts';
 import {createGateBuilder} from '#src/proxy/gate-builder.ts';
 import {Gateway} from '#src/proxy/gateway.ts';
+import {createLoginGuardsBuilder} from '#src/proxy/login-guards.ts';
+import {LoginTally} from '#src/proxy/login-tally.ts';
 import {PasswordChecker} from '#src/proxy/password-checker.ts';
 import {Tables} from '#src/proxy/tables.ts';
 import {Tunnels} from '#src/proxy/tunnels.ts';
@@ -29,6 +31,8 @@ export interface ProxyEnvironment {
   readonly random: () => number;
   readonly requestIdPrefix: string;
   readonly log: ThreadLog;
+  /** A client network has earned a ban. */
+  readonly ban: (order: BanOrder) => void;
 }
 
 export interface ConfigurationChange {
@@ -46,6 +50,7 @@ export class Proxy {
   readonly #upstream: Upstream;
   readonly #gateway: Gateway;
   readonly #passwords: PasswordChecker;
+  readonly #logins = new LoginTally();
   readonly #certificates = new Certificates();
   readonly #listeners = new Map<string, Listener>();
   #ticketKeys: Buffer;
@@ -66,7 +71,12 @@ export class Proxy {
     const bans = new ClientBans(new BanTable(memory.banTable, LIMITS.bansMax, hash), createBanScope(null, hash), clock, node);
     this.#passwords = new PasswordChecker(reportBug);
     const {random} = environment;
-    const tables = new Tables(hash, {thread, threads}, createGateBuilder({clock, hash, buckets, passwords: this.#passwords, upstream: this.#upstream, random}));
+    const tables = new Tables(hash, {thread, threads}, {
+      buildGate: createGateBuilder({clock, hash, buckets, passwords: this.#passwords, upstream: this.#upstream, random}),
+      buildLogins: createLoginGuardsBuilder({
+        clock, wheel, hash, tally: this.#logins, ban: environment.ban, buckets: new RateBuckets(memory.loginBuckets), memory: new RateBuckets(memory.loginMemory),
+      }),
+    });
     const tunnels = new Tunnels(new ConnectionTable(memory.tunnelTable, threads, thread, 2 * memory.connectionsMax));
     this.#gateway = new Gateway({clock, hash, bans, buckets, upstream: this.#upstream, tables, tunnels, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
     const exchanges = new ExchangePool(this.#gateway);
@@ -162,6 +172,11 @@ export class Proxy {
   /** What rules have matched since the last call. */
   takeRuleMatches(): readonly RuleMatches[] {
     return this.#gateway.ruleTally.take();
+  }
+
+  /** What login guards have found since the last call. */
+  takeLoginEvents(): readonly LoginEvents[] {
+    return this.#logins.take();
   }
 
   /** Stops accepting, ends idle connections, and lets the others finish. */

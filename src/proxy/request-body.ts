@@ -34,6 +34,11 @@ export class RequestBody {
     this.#isEmptyDeclared = isEmptyDeclared;
   }
 
+  /** What has been collected. */
+  get pieces(): readonly Buffer[] {
+    return this.#chunks;
+  }
+
   collect(bytes: Buffer): void {
     this.received += bytes.length;
     this.#chunks.push(bytes);

@@ -1,5 +1,6 @@
 /** What is known of one request: filled by the admission, read by everything after it, and written to the log at the end. */
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import type {LoginAttempt} from '#src/proxy/login-attempt.ts';
 import type {Route, Site} from '#src/proxy/tables.ts';
 import type {Upgrade} from '#src/proxy/upgrade.ts';
 
@@ -33,6 +34,8 @@ export class RequestFacts {
   user = '';
   /** How a 401 asks for proof. */
   challenge = '';
+  /** Where the request is an attempt to log in that somebody guards. */
+  login: LoginAttempt | null = null;
   /** The request may become a WebSocket; null for all that do not ask for it. */
   upgrade: Upgrade | null = null;
 
@@ -56,6 +59,7 @@ export class RequestFacts {
     this.rule = '';
     this.user = '';
     this.challenge = '';
+    this.login = null;
     this.upgrade = null;
   }
 }

@@ -22,6 +22,7 @@ import {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {PoolTls} from '#src/upstream/pool-tls.ts';
 import {UpstreamPool} from '#src/upstream/pool.ts';
 import type {Gate, GateBuilder} from '#src/proxy/gate.ts';
+import type {LoginGuards, LoginGuardsBuilder} from '#src/proxy/login-guards.ts';
 import {compileTunnelCaps, type TunnelCaps} from '#src/proxy/tunnels.ts';
 import {compileWebSocket, type WebSocketPolicy} from '#src/proxy/upgrade.ts';
 
@@ -32,6 +33,8 @@ export interface Customer {
   readonly rules: RuleSet | null;
   /** Ways to prove who one is, by name. */
   readonly gates: ReadonlyMap<string, Gate>;
+  /** Null where no login is guarded. */
+  readonly logins: LoginGuards | null;
   /** This thread's rows, see `shared/counters.ts`. */
   readonly counters: Float64Array;
   /** Counts what no pool answered. */
@@ -69,15 +72,23 @@ export interface ThreadNumbers {
   readonly threads: number;
 }
 
+/** For what is more than data. */
+export interface TableBuilders {
+  readonly buildGate: GateBuilder;
+  readonly buildLogins: LoginGuardsBuilder;
+}
+
 export class Tables {
   readonly hosts = new HostTable<Site>();
   readonly #customers = new Map<string, Customer>();
   readonly #hash: KeyedHash;
   readonly #numbers: ThreadNumbers;
   readonly #buildGate: GateBuilder;
+  readonly #buildLogins: LoginGuardsBuilder;
 
-  constructor(hash: KeyedHash, numbers: ThreadNumbers, buildGate: GateBuilder) {
+  constructor(hash: KeyedHash, numbers: ThreadNumbers, {buildGate, buildLogins}: TableBuilders) {
     this.#buildGate = buildGate;
+    this.#buildLogins = buildLogins;
     this.#hash = hash;
     this.#numbers = numbers;
   }
@@ -125,6 +136,7 @@ export class Tables {
       limits: compileLimits(snapshot.name, snapshot.limits, this.#hash),
       rules: compileRuleSet(snapshot.name, snapshot.rules),
       gates,
+      logins: this.#buildLogins(snapshot.name, snapshot.loginGuards),
       counters: this.#row(assignment.counters, CUSTOMER_ROW_LENGTH),
       unpooledCounters: this.#row(assignment.poolCounters[''], POOL_ROW_LENGTH),
       logFragment: customerFragment(snapshot.name, ''),

@@ -23,6 +23,10 @@ export interface SharedMemory {
   readonly nodeCounters: SlotRef;
   /** Token buckets of every limit of the node. */
   readonly rateBuckets: SharedArrayBuffer;
+  /** Failed logins by client, account and both. */
+  readonly loginBuckets: SharedArrayBuffer;
+  /** Who was banned for failed logins lately, and who has logged in: buckets of days. */
+  readonly loginMemory: SharedArrayBuffer;
   /** Connection counts by client, see `shared/connection-table.ts`. */
   readonly connectionTable: SharedArrayBuffer;
   /** The same for tunnels by client and by customer, which makes two entries each. */
@@ -76,12 +80,31 @@ export interface BanOrder {
   readonly forMs: number;
 }
 
+/** What a login guard has found, added up. */
+export interface LoginEvents {
+  readonly customer: string;
+  readonly guard: string;
+  readonly stage: LoginStage;
+  readonly detection: LoginDetection;
+  /** Address of the last client. */
+  readonly client: string;
+  readonly count: number;
+}
+
+export const LOGIN_STAGES = ['failed', 'delayed', 'limited', 'banned'] as const;
+export type LoginStage = (typeof LOGIN_STAGES)[number];
+/** `brute_force`: one client, one account; `stuffing`: one client, many accounts; `spraying`: many clients, one account; `none`: nothing yet. */
+export const LOGIN_DETECTIONS = ['none', 'brute_force', 'stuffing', 'spraying'] as const;
+export type LoginDetection = (typeof LOGIN_DETECTIONS)[number];
+
 export type ThreadMessage =
   /** The configuration is in force and every listener is bound. `listening` gives the bound ports by listener name. */
   | {readonly type: 'configured'; readonly revision: string; readonly listening: Readonly<Record<string, number>>}
   /** The configuration could not be put in force (for example a port that is taken); what was before still runs. */
   | {readonly type: 'configureFailed'; readonly revision: string; readonly error: string}
   | {readonly type: 'drained'}
+  /** What login guards have found since the last report; sent once a second where there is anything. */
+  | {readonly type: 'loginEvents'; readonly events: readonly LoginEvents[]}
   /** A client network has earned a ban; `source` names the part of the program that found it. */
   | {readonly type: 'ban'; readonly order: BanOrder; readonly source: string}
   /** What rules have matched since the last report; sent once a second where there is anything. */

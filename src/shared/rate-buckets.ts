@@ -67,6 +67,38 @@ export class RateBuckets {
     return isAdmitted ? 0 : excessMs;
   }
 
+  /**
+   * Gives one token back that was taken for nothing. Whoever was evicted from the set meanwhile may come back with a little less than
+   * its own debt: a table for this use is not one in which that matters.
+   */
+  giveBack(keyHigh: number, keyLow: number, intervalMs: number): void {
+    this.#change(keyHigh, keyLow, (arrivalMs) => arrivalMs - intervalMs);
+  }
+
+  /** Fills the bucket. */
+  clear(keyHigh: number, keyLow: number): void {
+    this.#change(keyHigh, keyLow, () => 0);
+  }
+
+  /** Milliseconds until the bucket is full; 0 for one that nothing is known of. */
+  debt(keyHigh: number, keyLow: number, nowMs: number): number {
+    let debtMs = 0;
+    this.#change(keyHigh, keyLow, (arrivalMs) => {
+      debtMs = Math.max(0, arrivalMs - nowMs);
+      return arrivalMs;
+    });
+    return debtMs;
+  }
+
+  #change(keyHigh: number, keyLow: number, change: (arrivalMs: number) => number): void {
+    const set = keyLow & this.#setMask;
+    const stamp = acquireLock(this.#locks, set);
+    const way = this.#findWay(set * WAYS, keyHigh, keyLow);
+    const isKnown = this.#keys[way * WORDS_PER_WAY] === keyHigh && this.#keys[way * WORDS_PER_WAY + 1] === keyLow;
+    if (isKnown) this.#arrivalsMs[way] = change(this.#arrivalsMs[way] ?? 0);
+    releaseLock(this.#locks, set, stamp);
+  }
+
   /** What `take` would return, without taking anything. */
   wait(keyHigh: number, keyLow: number, nowMs: number, intervalMs: number, burst: number): number {
     const set = keyLow & this.#setMask;

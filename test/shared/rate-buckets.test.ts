@@ -131,3 +131,25 @@ test('memory of another size is refused', () => {
   assert.throws(() => new RateBuckets(new SharedArrayBuffer(RateBuckets.byteLength(100) + 8)), RangeError);
   assert.throws(() => new RateBuckets(new SharedArrayBuffer(0)), RangeError);
 });
+
+test('waiting is told without taking, and tokens come back', () => {
+  const buckets = new RateBuckets(new SharedArrayBuffer(RateBuckets.byteLength(64)));
+  const [key, nowMs, intervalMs, burst] = [1, 1_000, 100, 2];
+  const wait = (): number => buckets.wait(key, key, nowMs, intervalMs, burst);
+  assert.equal(wait(), 0);
+  for (let i = 0; i < burst; i++) assert.equal(buckets.take(key, key, nowMs, intervalMs, burst), 0);
+  assert.deepEqual([wait(), wait(), buckets.debt(key, key, nowMs)], [intervalMs, intervalMs, burst * intervalMs]);
+  buckets.giveBack(key, key, intervalMs);
+  assert.deepEqual([wait(), buckets.debt(key, key, nowMs)], [0, intervalMs]);
+  buckets.clear(key, key);
+  assert.equal(buckets.debt(key, key, nowMs), 0);
+});
+
+test('what is not there can be neither given back nor cleared, and owes nothing', () => {
+  const buckets = new RateBuckets(new SharedArrayBuffer(RateBuckets.byteLength(8)));
+  for (let key = 1; key <= 8; key++) buckets.take(key, 0, 0, 1_000, 10);
+  buckets.giveBack(99, 0, 1_000);
+  buckets.clear(99, 0);
+  assert.equal(buckets.debt(99, 0, 0), 0);
+  for (let key = 1; key <= 8; key++) assert.equal(buckets.debt(key, 0, 0), 1_000);
+});

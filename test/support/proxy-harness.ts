@@ -14,7 +14,7 @@ import {Proxy} from '#src/proxy/proxy.ts';
 import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
 import {CUSTOMER, CUSTOMER_ROW_LENGTH, NODE, NODE_ROW_LENGTH, faultColumn, openRow, type NodeColumn} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
-import {endpointKey, type CustomerAssignment, type SharedMemory, type ThreadStart} from '#src/shared/messages.ts';
+import {endpointKey, type BanOrder, type CustomerAssignment, type SharedMemory, type ThreadStart} from '#src/shared/messages.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {FakeTime} from '#test/support/fake-time.ts';
 import {connectRaw, connectRawTls, type RawClient, type TlsClient} from '#test/support/raw-client.ts';
@@ -40,6 +40,8 @@ export class ProxyHarness {
   readonly proxy: Proxy;
   /** What the proxy told the daemon log: nothing, in a good test. */
   readonly reports: string[] = [];
+  /** Bans that the proxy has asked for. */
+  readonly bans: BanOrder[] = [];
   ports: Readonly<Record<string, number>> = {};
   readonly #memory: SharedMemory;
   readonly #slots = new SlotBook(1);
@@ -57,6 +59,7 @@ export class ProxyHarness {
       time: this.time,
       random: options.random ?? (() => 0),
       requestIdPrefix: 'test',
+      ban: (order) => { this.bans.push(order); },
       log: (_level, message, detail) => { this.reports.push(`${message} ${JSON.stringify(detail)}`); },
     });
   }

@@ -48,7 +48,7 @@ export function site(hosts: readonly string[], routes: readonly RouteSnapshot[])
 
 export function customer(name: string, overrides: Partial<CustomerSnapshot>): CustomerSnapshot {
   return {
-    name, revision: '', networks: ['127.0.0.0/8'], sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], sites: [], limits: [], rules: [],
+    name, revision: '', networks: ['127.0.0.0/8'], sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], loginGuards: [], sites: [], limits: [], rules: [],
     caps: {websocketsMax: 2000, websocketsPerClientMax: 2000}, ...overrides,
   };
 }

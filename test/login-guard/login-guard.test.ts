@@ -1,0 +1,278 @@
+/** Guessing passwords over real sockets: who is slowed down, refused and banned, and who is not. */
+import assert from 'node:assert/strict';
+import {describe, test, type TestContext} from 'node:test';
+import type {CustomerSnapshot, LoginGuardSnapshot} from '#src/config/snapshot.ts';
+import {LIMITS} from '#src/core/limits.ts';
+import {assertServes, attack} from '#test/support/attack.ts';
+import {eventually, settle} from '#test/support/eventually.ts';
+import {FakeUpstream, type UpstreamRequest} from '#test/support/fake-upstream.ts';
+import {ProxyHarness} from '#test/support/proxy-harness.ts';
+import type {RawClient} from '#test/support/raw-client.ts';
+import {fieldOf, statusOf, type RawMessage} from '#test/support/raw-message.ts';
+import {acme} from '#test/support/snapshots.ts';
+
+const WINDOW_MS = 600_000;
+const BAN_MS = 60_000;
+
+const GUARD: LoginGuardSnapshot = {
+  name: 'shop', paths: ['/login'], methods: ['POST'], account: {type: 'form', field: 'user'},
+  failure: {statuses: [401, 403], redirectPaths: ['/login'], cookie: null},
+  windowMs: WINDOW_MS, pairFailures: 4, clientFailures: 8, accountFailures: 12, delayMaxMs: 0, ban: null, isEnforced: true,
+};
+
+interface Stage {
+  readonly proxy: ProxyHarness;
+  readonly upstream: FakeUpstream;
+}
+
+/** Behind a trusted proxy, so that a test can come from many clients. */
+const BEHIND_PROXY = {trustedProxies: ['127.0.0.1/32']};
+
+function guarded(port: number, guard: Partial<LoginGuardSnapshot>): CustomerSnapshot {
+  return {...acme([port]), loginGuards: [{...GUARD, ...guard}]};
+}
+
+/** `right` is everybody's password. */
+function application({body}: UpstreamRequest): string {
+  return body.endsWith('password=right') ? 'HTTP/1.1 200 OK\r\nset-cookie: session=1\r\ncontent-length: 0\r\n\r\n' : 'HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n';
+}
+
+async function start(context: TestContext, guard: Partial<LoginGuardSnapshot> = {}): Promise<Stage> {
+  const upstream = await FakeUpstream.start(context);
+  upstream.respond = (request) => (request.startLine.startsWith('POST') ? application(request) : 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+  return {upstream, proxy: await ProxyHarness.start(context, {node: BEHIND_PROXY, customers: [guarded(upstream.port, guard)]})};
+}
+
+interface Attempt {
+  readonly client?: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly target?: string;
+}
+
+function attemptText({client = '203.0.113.1', user = 'alice', password = 'wrong', target = '/login'}: Attempt): string {
+  const body = `user=${user}&password=${password}`;
+  return `POST ${target} HTTP/1.1\r\nhost: acme.test\r\nx-forwarded-for: ${client}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+}
+
+async function tryOnce(connection: RawClient, attempt: Attempt): Promise<RawMessage> {
+  connection.send(attemptText(attempt));
+  return connection.response();
+}
+
+async function statusesOf(connection: RawClient, attempts: readonly Attempt[]): Promise<readonly number[]> {
+  const statuses: number[] = [];
+  for (const attempt of attempts) statuses.push(statusOf(await tryOnce(connection, attempt)));
+  return statuses;
+}
+
+function repeat(count: number, make: (index: number) => Attempt): readonly Attempt[] {
+  return Array.from({length: count}, (_, index) => make(index));
+}
+
+function counted({proxy}: Stage): Readonly<Record<string, number>> {
+  return Object.fromEntries(proxy.proxy.takeLoginEvents().map(({stage, detection, count}) => [`${stage} ${detection}`, count]));
+}
+
+describe('what is detected', () => {
+  test('brute force: one client and one account; others are not concerned', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    assert.deepEqual(await statusesOf(connection, repeat(6, () => ({}))), [401, 401, 401, 401, 429, 429]);
+    assert.deepEqual(await statusesOf(connection, [{password: 'right'}, {user: 'bob'}, {client: '203.0.113.2'}]), [429, 401, 401]);
+    assert.deepEqual(counted(stage), {'failed none': 6, 'limited brute_force': 3});
+    assert.equal(stage.upstream.requests.length, 6, 'what is refused reaches no application');
+  });
+
+  test('credential stuffing: one client and many accounts', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    assert.deepEqual(await statusesOf(connection, repeat(10, (index) => ({user: `user${index}`}))), [...Array.from({length: 8}, () => 401), 429, 429]);
+    assert.deepEqual(counted(stage), {'failed none': 8, 'limited stuffing': 2});
+    assert.deepEqual(await statusesOf(connection, [{client: '203.0.113.2', password: 'right'}]), [200]);
+  });
+
+  test('spraying: many clients and one account; who has logged in to it before still can', async (context) => {
+    const stage = await start(context, {ban: {after: 1, forMs: BAN_MS, maxMs: BAN_MS}});
+    const connection = await stage.proxy.connect(context);
+    assert.deepEqual(await statusesOf(connection, [{client: '198.51.100.1', password: 'right'}]), [200]);
+    const statuses = await statusesOf(connection, repeat(14, (index) => ({client: `203.0.113.${index}`})));
+    assert.deepEqual(statuses, [...Array.from({length: 12}, () => 401), 429, 429]);
+    assert.deepEqual(await statusesOf(connection, [{client: '198.51.100.1', password: 'right'}, {client: '198.51.100.2', password: 'right'}]), [200, 429]);
+    assert.deepEqual(stage.proxy.bans, [], 'whose account is attacked is banned for nothing');
+  });
+
+  test('addresses of one /64 are one client', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    assert.deepEqual(await statusesOf(connection, repeat(5, (index) => ({client: `2001:db8::${index + 1}`}))), [401, 401, 401, 401, 429]);
+  });
+
+  test('the account in other spellings is the same account', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    const users = ['alice', 'ALICE', '%61lice', '+alice+', 'Alice'];
+    assert.deepEqual(await statusesOf(connection, users.map((user) => ({user}))), [401, 401, 401, 401, 429]);
+  });
+
+  test('the path in other spellings is the same path', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    const targets = ['/login', '/LOGIN', '/./login/', '/login;jsessionid=1', '/%6Cogin?x=1'];
+    assert.deepEqual(await statusesOf(connection, targets.map((target) => ({target}))), [401, 401, 401, 401, 429]);
+  });
+});
+
+describe('what counts', () => {
+  test('only failures: who logs in right is never refused', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    assert.deepEqual(new Set(await statusesOf(connection, repeat(30, () => ({password: 'right'})))), new Set([200]));
+    assert.deepEqual(counted(stage), {});
+  });
+
+  test('a success forgives the pair, and not the client', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    const round: readonly Attempt[] = [...repeat(3, () => ({})), {password: 'right'}];
+    assert.deepEqual(await statusesOf(connection, [...round, ...round]), [401, 401, 401, 200, 401, 401, 401, 200]);
+    assert.deepEqual(await statusesOf(connection, repeat(3, (index) => ({user: `user${index}`}))), [401, 401, 429]);
+  });
+
+  test('a failure is forgotten after its share of the window', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    await statusesOf(connection, repeat(4, () => ({})));
+    const refused = await tryOnce(connection, {});
+    assert.deepEqual([statusOf(refused), fieldOf(refused, 'retry-after')], [429, String(WINDOW_MS / 4 / 1000)]);
+    stage.proxy.pass(WINDOW_MS / 4);
+    const again = await stage.proxy.connect(context);
+    assert.deepEqual(await statusesOf(again, [{}, {}]), [401, 429]);
+  });
+
+  const OUTCOMES: readonly (readonly [what: string, failure: Partial<LoginGuardSnapshot['failure']>, answer: string, isFailure: boolean])[] = [
+    ['a redirect back', {}, 'HTTP/1.1 302 Found\r\nlocation: /login?error=1\r\n', true],
+    ['a redirect back with the host', {}, 'HTTP/1.1 303 See Other\r\nlocation: https://acme.test/login\r\n', true],
+    ['a redirect onwards', {}, 'HTTP/1.1 302 Found\r\nlocation: /account\r\n', false],
+    ['no cookie', {cookie: 'session'}, 'HTTP/1.1 200 OK\r\nset-cookie: other=1\r\n', true],
+    ['a cookie that is taken away', {cookie: 'session'}, 'HTTP/1.1 200 OK\r\nset-cookie: session=; max-age=0\r\n', true],
+    ['the cookie', {cookie: 'session'}, 'HTTP/1.1 200 OK\r\nset-cookie: session=abc; secure\r\n', false],
+    ['another status', {}, 'HTTP/1.1 404 Not Found\r\n', false],
+    ['trouble of the application', {cookie: 'session'}, 'HTTP/1.1 500 Internal Server Error\r\n', false],
+    ['an answer that is none', {}, 'hello\r\n', false],
+  ];
+  for (const [what, failure, answer, isFailure] of OUTCOMES) {
+    test(`${what} is ${isFailure ? 'a' : 'no'} failure`, async (context) => {
+      const stage = await start(context, {failure: {...GUARD.failure, ...failure}});
+      stage.upstream.respond = () => `${answer}content-length: 0\r\n\r\n`;
+      const connection = await stage.proxy.connect(context);
+      const statuses = await statusesOf(connection, repeat(5, () => ({})));
+      assert.equal(statuses[4] === 429, isFailure, String(statuses));
+    });
+  }
+
+  test('many at once are no way around the limit, and those who do not wait for the answer have failed', async (context) => {
+    const stage = await start(context);
+    stage.upstream.respond = () => null;
+    const clients = await Promise.all(repeat(12, () => ({})).map(() => stage.proxy.connect(context)));
+    for (const connection of clients) connection.send(attemptText({}));
+    await eventually('the others are refused', () => stage.proxy.fault('login_limited') === 8);
+    await eventually('the first ones are tried', () => stage.upstream.requests.length === 4);
+    await settle();
+    assert.equal(stage.upstream.requests.length, 4);
+    for (const connection of clients) connection.destroy();
+    await eventually('all are gone', () => stage.proxy.fault('client_gone') === 4);
+    assert.deepEqual(await statusesOf(await stage.proxy.connect(context), [{}]), [429]);
+  });
+
+  test('other methods and paths are nobody\'s attempts', async (context) => {
+    const stage = await start(context, {pairFailures: 2});
+    const connection = await stage.proxy.connect(context);
+    assert.deepEqual(await statusesOf(connection, repeat(6, () => ({target: '/other'}))), [401, 401, 401, 401, 401, 401]);
+    await assertServes(context, stage);
+  });
+});
+
+describe('what is done', () => {
+  test('attempts wait longer and longer, and hold no connection to the application', async (context) => {
+    const stage = await start(context, {delayMaxMs: 4_000, pairFailures: 5, clientFailures: 100});
+    const connection = await stage.proxy.connect(context);
+    assert.deepEqual(await statusesOf(connection, repeat(3, () => ({}))), [401, 401, 401]);
+    connection.send(attemptText({}));
+    await eventually('the attempt waits', () => stage.proxy.counter('requests') === 4);
+    await settle();
+    assert.equal(stage.upstream.requests.length, 3);
+    stage.proxy.passAlmost(2_000);
+    assert.equal(connection.received, '');
+    stage.proxy.passRest();
+    assert.equal(statusOf(await connection.response()), 401);
+    assert.deepEqual(counted(stage), {'failed none': 4, 'delayed brute_force': 1});
+  });
+
+  test('who goes away while waiting has tried nothing', async (context) => {
+    const stage = await start(context, {delayMaxMs: 4_000, pairFailures: 5, clientFailures: 100});
+    await statusesOf(await stage.proxy.connect(context), repeat(3, () => ({})));
+    for (let i = 0; i < 5; i++) {
+      const connection = await stage.proxy.connect(context);
+      connection.send(attemptText({}));
+      await eventually('the attempt waits', () => stage.proxy.counter('requests') === 4 + i);
+      connection.destroy();
+      await eventually('it is over', () => stage.proxy.fault('client_gone') === i + 1);
+    }
+    stage.proxy.pass(10_000);
+    assert.equal(stage.upstream.requests.length, 3);
+    assert.deepEqual(stage.proxy.faults(), {client_gone: 5});
+    await assertServes(context, stage);
+  });
+
+  test('who goes on is banned, twice as long each time', async (context) => {
+    const stage = await start(context, {ban: {after: 2, forMs: BAN_MS, maxMs: 3 * BAN_MS}});
+    const connection = await stage.proxy.connect(context);
+    for (const client of ['203.0.113.9', '2001:db8:1:2:3::4']) await statusesOf(connection, repeat(4 + 3 * 3, () => ({client})));
+    const reason = 'login guard shop: brute_force';
+    const order = (network: string, forMs: number): object => ({customer: 'acme', network, reason, forMs});
+    assert.deepEqual(stage.proxy.bans, ['203.0.113.9/32', '2001:db8:1:2::/64'].flatMap((network) => [order(network, BAN_MS), order(network, 2 * BAN_MS), order(network, 3 * BAN_MS)]));
+    assert.equal(counted(stage)['banned brute_force'], 6);
+  });
+
+  test('observing: everything is counted, and nothing is done', async (context) => {
+    const stage = await start(context, {isEnforced: false, delayMaxMs: 4_000, ban: {after: 1, forMs: BAN_MS, maxMs: BAN_MS}});
+    const connection = await stage.proxy.connect(context);
+    assert.deepEqual(new Set(await statusesOf(connection, repeat(8, () => ({})))), new Set([401]));
+    const {'limited brute_force': limited, 'banned brute_force': banned, 'delayed brute_force': delayed} = counted(stage);
+    assert.deepEqual([limited, (banned ?? 0) > 0, (delayed ?? 0) > 0, stage.proxy.bans], [4, true, true, []]);
+  });
+
+  test('observing: what cannot be read passes, and counts for its client', async (context) => {
+    const stage = await start(context, {isEnforced: false});
+    const connection = await stage.proxy.connect(context);
+    assert.deepEqual(await statusesOf(connection, repeat(5, () => ({user: 'a&user=b'}))), [401, 401, 401, 401, 401]);
+    assert.deepEqual(counted(stage), {'failed none': 4, 'limited brute_force': 1});
+  });
+
+  test('counts survive a reload', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    await statusesOf(connection, repeat(4, () => ({})));
+    await stage.proxy.reload({customers: [guarded(stage.upstream.port, {})]});
+    assert.deepEqual(await statusesOf(connection, [{}]), [429]);
+  });
+});
+
+const UNREADABLE = {
+  'the account twice': ['content-type: application/x-www-form-urlencoded\r\ncontent-length: 11\r\n', 'user=a&user=b'.slice(0, 11)],
+  'another type': ['content-type: multipart/form-data; boundary=x\r\ncontent-length: 6\r\n', 'user=a'],
+  'two types': ['content-type: application/x-www-form-urlencoded\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n', 'user=a'],
+  'a compressed body': ['content-type: application/x-www-form-urlencoded\r\ncontent-encoding: gzip\r\ncontent-length: 6\r\n', 'user=a'],
+  'more than is collected': [`content-type: application/x-www-form-urlencoded\r\ncontent-length: ${LIMITS.pipelineBytesMax + 4096}\r\n`, `user=a&x=${'x'.repeat(LIMITS.pipelineBytesMax + 4087)}`],
+} as const;
+
+describe('what cannot be read in one way reaches no application', () => {
+  for (const [what, [fields, body]] of Object.entries(UNREADABLE)) {
+    test(what, async (context) => {
+      const upstream = await FakeUpstream.start(context);
+      const proxy = await ProxyHarness.start(context, {customers: [guarded(upstream.port, {})]});
+      await attack(context, {proxy, upstream}, `POST /login HTTP/1.1\r\nhost: acme.test\r\n${fields}\r\n${body}`, 'login_unreadable');
+    });
+  }
+});
