@@ -8,7 +8,9 @@ import {data, frame, opening, request, settings, upload, windowUpdate} from '#te
 import {startStage, type Stage} from '#test/http2-edge/stage.ts';
 import {assertServes} from '#test/support/attack.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
+import type {UpstreamRequest} from '#test/support/fake-upstream.ts';
 import {GET, POST, Http2Client} from '#test/support/http2-client.ts';
+import type {ProxyHarness} from '#test/support/proxy-harness.ts';
 import {ROUTE_TIMEOUTS, TIMEOUTS} from '#test/support/snapshots.ts';
 
 /** What the client has sent has been read. */
@@ -23,6 +25,14 @@ async function standstill(value: () => number): Promise<void> {
     before = value();
     await settle(50);
   }
+}
+
+/** Time passes until the upstream request has ended. */
+async function passUntilGone(proxy: ProxyHarness, {peer}: Pick<UpstreamRequest, 'peer'>): Promise<void> {
+  await eventually('the upstream request ends', () => {
+    proxy.pass(LIMITS.wheelTickMs);
+    return !peer.isOpen;
+  });
 }
 
 async function assertFaults(context: TestContext, {proxy, upstream}: Stage, expected: Readonly<Partial<Record<FaultCode, number>>>): Promise<void> {
@@ -143,10 +153,7 @@ describe('requests that do not get on', () => {
     client.send(windowUpdate(0, 0x7000_0000), request(1, GET));
     const {peer} = await stage.upstream.nextRequest();
     await standstill(() => peer.socket.writableLength);
-    stage.proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
-    assert.equal(peer.isOpen, true);
-    stage.proxy.passRest();
-    await eventually('the upstream request ends', () => !peer.isOpen);
+    await passUntilGone(stage.proxy, {peer});
     stage.upstream.respond = () => 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
     await assertFaults(context, stage, {client_stalled: 1});
     stage.proxy.pass(TIMEOUTS.keepAliveMs);
@@ -187,8 +194,7 @@ describe('the end of a connection', () => {
     proxy.proxy.beginDrain();
     proxy.pass(LIMITS.h2DrainGraceMs);
     // The first is given up, so that nothing is left to be done.
-    proxy.pass(ROUTE_TIMEOUTS.responseIdleMs);
-    await settle();
+    await passUntilGone(proxy, large);
     client.tls.socket.resume();
     assert.equal((await client.response(1)).reset, ERROR.ENHANCE_YOUR_CALM);
     assert.equal((await client.response(3)).status, 204);
