@@ -29,7 +29,7 @@ test('every line that the demo prints works as printed, and SIGINT ends it with 
   });
   const lines = output.stdout.split('\n').filter(line => line.startsWith('  curl ')).map(line => line.trim());
   const answers = await Promise.all(lines.map(async line => (await run('sh', ['-c', line.replace('curl', 'curl -sS')], {cwd: ROOT})).stdout));
-  const expected = [/"customer": "acme"/, /"customer": "acme"/, /"customer": "globex"/, /^HTTP\/1\.1 400 /, /^HTTP\/1\.1 308 /, /^torwart_build_info/m, /^ready$/m];
+  const expected = [/"customer": "acme"/, /"customer": "acme"/, /"customer": "globex"/, /^HTTP\/2 400 /, /^HTTP\/1\.1 308 /, /^torwart_build_info/m, /^ready$/m];
   assert.equal(lines.length, expected.length);
   for (const [index, pattern] of expected.entries()) assert.match(answers[index] ?? '', pattern, lines[index] ?? '');
   child.kill('SIGINT');
