@@ -3,7 +3,7 @@ import {addAbortListener} from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
 import {Client} from 'undici';
-import type {HealthSnapshot, PoolTlsSnapshot, UpstreamProtocol} from '#src/config/snapshot.ts';
+import type {HealthSnapshot, PoolTlsSnapshot} from '#src/config/snapshot.ts';
 import {refuseDial, type DialScope, type DialTarget} from '#src/core/dial-guard.ts';
 import {createUpstreamContext, upstreamTlsOptions} from '#src/shared/upstream-tls.ts';
 
@@ -13,7 +13,6 @@ export type ProbeVerdict = string | null;
 export interface ProbeTarget extends DialTarget {
   /** The address to connect from; null leaves it to the system. */
   readonly sourceAddress: string | null;
-  readonly protocol: UpstreamProtocol;
   /** Null: cleartext. */
   readonly tls: PoolTlsSnapshot | null;
   readonly scope: DialScope;
@@ -36,10 +35,10 @@ export async function probe(target: ProbeTarget, signal: AbortSignal): Promise<P
 }
 
 /** A socket that is connected, and with TLS to the right server. `signal` ends it, connected or not. */
-async function openSocket({address: host, port, sourceAddress, protocol, tls: settings}: ProbeTarget, signal: AbortSignal): Promise<net.Socket> {
+async function openSocket({address: host, port, sourceAddress, tls: settings}: ProbeTarget, signal: AbortSignal): Promise<net.Socket> {
   const {promise, resolve, reject} = Promise.withResolvers<net.Socket>();
   const options = {host, port, ...(sourceAddress === null ? {} : {localAddress: sourceAddress})};
-  const socket = settings === null ? net.connect(options) : tls.connect({...options, ...upstreamTlsOptions(settings, {address: host, protocol, secureContext: createUpstreamContext(settings)})});
+  const socket = settings === null ? net.connect(options) : tls.connect({...options, ...upstreamTlsOptions(settings, host, createUpstreamContext(settings))});
   const listening = addAbortListener(signal, () => socket.destroy(new Error('aborted')));
   socket.once(settings === null ? 'connect' : 'secureConnect', () => resolve(socket));
   socket.on('error', reject).once('close', () => listening[Symbol.dispose]());
@@ -56,8 +55,6 @@ async function probeTcp(target: ProbeTarget, signal: AbortSignal): Promise<Probe
 async function probeHttp(target: ProbeTarget, signal: AbortSignal): Promise<ProbeVerdict> {
   const {address, port, health} = target;
   const socket = await openSocket(target, signal);
-  // The mark by which undici knows HTTP/2, whatever made the socket.
-  if (target.protocol === 'h2c') Object.assign(socket, {alpnProtocol: 'h2'});
   const client = new Client(`${target.tls === null ? 'http' : 'https'}://${net.isIPv6(address) ? `[${address}]` : address}:${port}`, {
     // The client does not expect it within the call.
     connect: (_options, done) => void setImmediate(done, null, socket),
@@ -65,7 +62,7 @@ async function probeHttp(target: ProbeTarget, signal: AbortSignal): Promise<Prob
     bodyTimeout: health.timeoutMs,
     maxHeaderSize: HEAD_BYTES_MAX,
     pipelining: 0,
-    allowH2: target.protocol !== 'h1',
+    allowH2: false,
   });
   try {
     const {statusCode, body} = await client.request({

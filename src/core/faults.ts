@@ -121,7 +121,6 @@ export const FAULTS = {
   connect_failed: fault(502, 'upstream', 'The application cannot be reached.', RETRYABLE),
   connect_timeout: fault(504, 'upstream', 'The application cannot be reached.', RETRYABLE),
   upstream_tls_failed: fault(502, 'upstream', 'The application cannot be reached.', RETRYABLE),
-  upstream_refused: fault(502, 'upstream', 'The application gave no answer.', RETRYABLE),
   upstream_closed: fault(502, 'upstream', 'The application gave no answer.', RETRYABLE),
   upstream_head_invalid: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
   upstream_head_too_large: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),

@@ -31,8 +31,6 @@ export const LIMITS = {
   readBufferBytes: 128 * 1024,
   /** Buffers of that size that a thread keeps for pieces of bodies on their way to clients. */
   idleBuffersMax: 32,
-  /** Streams of one HTTP/2 connection to an application, where it does not say less. */
-  h2UpstreamStreamsMax: 100,
   /** TLS to applications: how long sessions may follow one another before a certificate is looked at again. */
   tlsSessionChainMs: 3_600_000,
   /** Between two lines of the daemon log about a pool whose TLS fails. */

@@ -8,10 +8,10 @@ import type {PoolTls} from '#src/upstream/pool-tls.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
 
 /** A socket that connects, or why there is none. With TLS, what is written leaves when it is known who has answered. */
-export function dial(upstream: Upstream, endpoint: UpstreamEndpoint, onread?: OnReadOpts): Socket | FaultCode {
+export function dial(upstream: Upstream, endpoint: UpstreamEndpoint, onread: OnReadOpts): Socket | FaultCode {
   if (refuseDial(endpoint, {networks: endpoint.networks, ownListeners: upstream.ownListeners}) !== null) return 'endpoint_forbidden';
   const {address: host, port, sourceAddress, tls} = endpoint;
-  const options = {host, port, noDelay: true, ...(onread === undefined ? {} : {onread}), ...(sourceAddress === null ? {} : {localAddress: sourceAddress})};
+  const options = {host, port, noDelay: true, onread, ...(sourceAddress === null ? {} : {localAddress: sourceAddress})};
   if (tls === null) return connect(options);
   try {
     return dialTls(upstream, endpoint, tls, options);
@@ -22,9 +22,9 @@ export function dial(upstream: Upstream, endpoint: UpstreamEndpoint, onread?: On
   }
 }
 
-function dialTls({clock}: Upstream, {address, pool, sessions}: UpstreamEndpoint, tls: PoolTls, options: NetConnectOpts): Socket {
+function dialTls({clock}: Upstream, {address, sessions}: UpstreamEndpoint, tls: PoolTls, options: NetConnectOpts): Socket {
   const session = sessions.find(clock.nowMs);
-  const socket = connectTls({...options, ...tls.optionsFor(address, pool.protocol), ...(session === undefined ? {} : {session})});
+  const socket = connectTls({...options, ...tls.optionsFor(address), ...(session === undefined ? {} : {session})});
   socket.setNoDelay(true);
   // OpenSSL would send what is waiting as soon as it has the keys, before the certificate has been looked at.
   socket.cork();

@@ -7,7 +7,6 @@ import type {Cidr} from '#src/core/ip.ts';
 import {sourceAddressFor} from '#src/config/source-address.ts';
 import {endpointFragment} from '#src/observe/access-line.ts';
 import type {EndpointSlot} from '#src/shared/endpoint-slot.ts';
-import type {Http2Session} from '#src/upstream/http2-session.ts';
 import type {PoolTls} from '#src/upstream/pool-tls.ts';
 import {SessionStore} from '#src/upstream/session-store.ts';
 import type {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
@@ -44,8 +43,6 @@ export class UpstreamEndpoint {
   readonly logFragment: string;
   /** Connections without a request, the one used last at the end: the others may become old and end. */
   readonly idle: UpstreamConnection[] = [];
-  /** Connections of HTTP/2 that take requests. */
-  readonly http2Sessions: Http2Session[] = [];
   /** A reload has taken the endpoint away: its connections end after what they are at. */
   isRetired = false;
 
@@ -81,7 +78,6 @@ export class UpstreamEndpoint {
   retire(): void {
     this.isRetired = true;
     for (const connection of this.idle.splice(0)) connection.destroy();
-    for (const session of this.http2Sessions.splice(0)) session.end();
   }
 }
 

@@ -1,7 +1,4 @@
-/**
- * The seam between a request and the way that it takes to an endpoint: an HTTP/1.1 connection that it has for itself, or a stream of a
- * connection that it shares.
- */
+/** The seam between a request and the way that it takes to an endpoint. What frames its content there is no matter of the request's. */
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';

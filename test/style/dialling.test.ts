@@ -12,7 +12,6 @@ const CONNECTING_CALLS = /(?<![\w.#])(?:(?:net|tls|http)\.)?(?:connect|createCon
 /** By file. */
 const EXCEPTIONS: Exceptions = {
   'src/control/admin-socket.ts': 'asks a Unix socket whether another daemon listens on it',
-  'src/upstream/http2-session.ts': 'it speaks over the socket that it gets from src/upstream/dial.ts',
   'src/cli/ask-daemon.ts': 'talks to the daemon over a Unix socket',
 };
 
