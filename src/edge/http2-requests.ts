@@ -47,9 +47,8 @@ export class Http2Requests implements SessionHandler<Http2Stream> {
     else if (fault !== 'client_gone' && !this.#connection.session.isFinished) this.#edge.countFault(fault);
   }
 
-  /** The handler looks at `isBackedUp` after everything that an upstream brings: it stops by itself. */
-  onBackedUp(): void {
-    // Nothing more to say.
+  onBackedUp(stream: Stream<Http2Stream>): void {
+    stream.context?.handler?.onDownstreamBackedUp();
   }
 
   onDrain(stream: Stream<Http2Stream>): void {

@@ -100,6 +100,8 @@ export interface ContentHandler {
   onRequestEnd(): void;
   /** The body was invalid or late. */
   onRequestFault(fault: FaultCode): void;
+  /** `isBackedUp` has become true without a write: other requests of the connection have too much waiting. */
+  onDownstreamBackedUp(): void;
   onDownstreamDrain(): void;
   /** The client is gone; `fault` says how. */
   onDownstreamClosed(fault: FaultCode): void;

@@ -216,7 +216,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     if (this.#body.isComplete) acquired.endRequest();
     else if (acquired.isBackedUp) this.#downstream?.pauseRequestBody();
     // A stream whose siblings have too much waiting: not even the first read may come.
-    if (this.#downstream?.isBackedUp === true) acquired.pause();
+    this.onDownstreamBackedUp();
   }
 
   onUpstreamConnected(): void {
@@ -249,16 +249,10 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
 
   /** Tries once more where that is permitted: after a race with the idle end of a connection the same endpoint, else another one. */
   #onAttemptFailed(fault: FaultCode, endpoint: UpstreamEndpoint, isKeepAliveRace: boolean, isReplayPermitted: boolean): void {
-    if (!isReplayPermitted || this.#attempts >= LIMITS.attemptsMax) {
-      this.#answerFault(fault);
-      return;
-    }
+    if (!isReplayPermitted || this.#attempts >= LIMITS.attemptsMax) return this.#answerFault(fault);
     const {clock, random} = this.#gateway;
     const next = isKeepAliveRace ? endpoint : this.#requireRoute().pool?.pick(clock.nowMs, this.#hash, random(), endpoint) ?? null;
-    if (next === null) {
-      this.#answerFault(fault);
-      return;
-    }
+    if (next === null) return this.#answerFault(fault);
     this.#gateway.count('retries');
     this.#gateway.countFault(fault);
     this.#send(next, !isKeepAliveRace);
@@ -322,9 +316,12 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   }
 
   onUpstreamReadEnd(): void {
-    const downstream = this.#requireDownstream();
-    downstream.flush();
-    if (downstream.isBackedUp) this.#upstream?.pause();
+    this.#requireDownstream().flush();
+    this.onDownstreamBackedUp();
+  }
+
+  onDownstreamBackedUp(): void {
+    if (this.#downstream?.isBackedUp === true) this.#upstream?.pause();
   }
 
   onDownstreamDrain(): void {

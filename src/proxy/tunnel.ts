@@ -86,6 +86,10 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
     if (downstream.isBackedUp) stream.pause();
   }
 
+  onDownstreamBackedUp(): void {
+    this.#parts.stream.pause();
+  }
+
   onDownstreamDrain(): void {
     this.#parts.stream.resume();
   }

@@ -55,9 +55,10 @@ export class Http2Client {
 
   constructor(tls: TlsClient) {
     this.tls = tls;
-    // Frames are read here, and not as text.
+    // Frames are read here, and not as text; the first may have come with the end of the handshake.
     tls.socket.removeAllListeners('data');
     tls.socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    this.#read(Buffer.from(tls.received, 'latin1'));
   }
 
   static async connect(context: TestContext, proxy: ProxyHarness, options: Parameters<ProxyHarness['connectTls']>[1] = {}): Promise<Http2Client> {
