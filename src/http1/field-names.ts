@@ -4,6 +4,16 @@
  */
 import {LOWER} from '#src/http1/characters.ts';
 
+/**
+ * What some frameworks and servers take for the path, the method or the client although anybody can send it: `X-Original-URL` and
+ * `X-Rewrite-URL` (CVE-2018-14773), method overrides, and what other proxies call the address, the host and the scheme.
+ */
+export const CLAIMS = [
+  'x-original-url', 'x-rewrite-url', 'x-http-method-override', 'x-http-method', 'x-method-override', 'true-client-ip', 'x-client-ip', 'cf-connecting-ip',
+  'client-ip', 'x-cluster-client-ip', 'fastly-client-ip', 'proxy-client-ip', 'wl-proxy-client-ip', 'forwarded-for', 'x-forwarded', 'x-originating-ip',
+  'x-remote-ip', 'x-remote-addr', 'x-proxyuser-ip', 'x-host', 'x-original-host', 'x-url-scheme', 'front-end-https',
+] as const;
+
 const NAMES = [
   'host', 'content-length', 'transfer-encoding', 'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'upgrade',
   'http2-settings', 'expect', 'forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port',
@@ -11,6 +21,7 @@ const NAMES = [
   'authorization', 'date', 'server', 'x-powered-by', 'x-aspnet-version', 'x-aspnetmvc-version', 'x-generator', 'x-runtime', 'x-version', 'strict-transport-security',
   'x-content-type-options', 'x-frame-options', 'referrer-policy', 'alt-svc', 'content-type', 'origin', 'sec-websocket-key',
   'sec-websocket-version', 'sec-websocket-accept', 'sec-websocket-protocol', 'sec-websocket-extensions',
+  ...CLAIMS,
 ] as const;
 
 export type KnownFieldName = (typeof NAMES)[number];

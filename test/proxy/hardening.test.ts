@@ -32,6 +32,25 @@ async function forward(context: TestContext, fields: string, through = proxy): P
 const FORGED = 'X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.test\r\nX-Forwarded-Port: 1\r\nX-Forwarded-User: admin\r\n'
   + 'Forwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-Request-Id: forged\r\n';
 
+/** What some applications take for the address, the host, the scheme, the path or the method, although the client wrote it. */
+const CLAIMS = [
+  'X-Original-URL', 'X-Rewrite-URL', 'X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override', 'True-Client-IP', 'X-Client-IP', 'CF-Connecting-IP',
+  'Client-IP', 'X-Cluster-Client-IP', 'Fastly-Client-IP', 'Proxy-Client-IP', 'WL-Proxy-Client-IP', 'Forwarded-For', 'X-Forwarded', 'X-Originating-IP',
+  'X-Remote-IP', 'X-Remote-Addr', 'X-ProxyUser-IP', 'X-Host', 'X-Original-Host', 'X-URL-Scheme', 'Front-End-Https',
+];
+
+describe('what would override path, method or client', () => {
+  for (const name of CLAIMS) {
+    test(`${name} never reaches the application, not even of a trusted peer`, async (context) => {
+      for (const through of [proxy, trusting]) {
+        const request = await forward(context, `${name}: claimed\r\n${name.toLowerCase()}: claimed\r\n${name}x: 1\r\n`, through);
+        assert.ok(!request.raw.includes('claimed'), request.raw);
+        assert.equal(fieldOf(request, `${name.toLowerCase()}x`), '1', 'another name is forwarded');
+      }
+    });
+  }
+});
+
 describe('who the client is', () => {
   test('is what the connection says, whatever the client claims', async (context) => {
     const request = await forward(context, FORGED);
