@@ -65,14 +65,33 @@ export function endpointFragment(endpoint: string): string {
 const NEEDS_ESCAPE = /[^\x20-\x7e]|["\\]/;
 const ESCAPED = /[^\x20-\x7e]|["\\]/g;
 
-/** Parameters whose value is a credential wherever they appear. */
-const SECRET_PARAMETER = /([?&;#](?:[A-Za-z0-9_.~-]*(?:token|secret|passw(?:or)?d|passwd|pwd|api[_-]?key|apikey|signature|credential|session(?:id)?|jwt|auth(?:orization)?)|code|key|sig|sid|state|otp|pin)=)[^&;#]*/gi;
+/** Parameters whose value is a credential wherever they appear, `user[password]` included. */
+const SECRET_PARAMETER = /([?&;#](?:[^?&;#=]*(?:token|secret|passw(?:or)?d|passwd|pwd|api[_-]?key|apikey|signature|credential|session(?:id)?|jwt|auth(?:orization)?)|code|key|sig|sid|state|otp|pin)(?:\]|%5d)?=)[^&;#]*/gi;
 
 const HAS_PARAMETERS = /[?;#]/;
+const PARAMETER_NAME = /[?&;#][^?&;#=]+=/g;
+/** Escapes of characters that need none (RFC 3986 §2.3): letters, digits, `-`, `.`, `_` and `~`. */
+const NEEDLESS_ESCAPE = /%(?:[46][1-9a-f]|[57][0-9a]|3[0-9]|2[de]|5f|7e)/gi;
+/** Of an absolute URL; a client that sends it at all may have left an `@` in the password. */
+const USER_INFORMATION = /^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i;
 
-/** Values of parameters that look like credentials are replaced. */
+function unescapeCharacter(escape: string): string {
+  return String.fromCharCode(Number.parseInt(escape.slice(1), 16));
+}
+
+/** `pass%77ord` is `password` to whoever reads it (RFC 3986 §6.2.2.2). */
+function normalizeName(name: string): string {
+  return name.includes('%') ? name.replace(NEEDLESS_ESCAPE, unescapeCharacter) : name;
+}
+
+function redactParameters(target: string): string {
+  return (target.includes('%') ? target.replace(PARAMETER_NAME, normalizeName) : target).replace(SECRET_PARAMETER, '$1***');
+}
+
+/** Values of parameters that look like credentials, and user information, are replaced. */
 export function redactSecrets(target: string): string {
-  return HAS_PARAMETERS.test(target) ? target.replace(SECRET_PARAMETER, '$1***') : target;
+  const redacted = HAS_PARAMETERS.test(target) ? redactParameters(target) : target;
+  return redacted.includes('@') ? redacted.replace(USER_INFORMATION, '$1***@') : redacted;
 }
 
 function escapeCharacter(character: string): string {

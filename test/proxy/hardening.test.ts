@@ -219,6 +219,38 @@ describe('the access log', () => {
     assert.ok(!proxy.readLogText().includes('s3cret'));
   });
 
+  for (const [what, target, path] of [
+    ['with escaped letters', '/?pass%77ord=s3cret&%74oken=s3cret&a%5fb=1', '/?password=***&token=***&a_b=1'],
+    ['with an escaped hyphen', '/?api%2Dkey=s3cret;%73i%64=s3cret', '/?api-key=***;sid=***'],
+    ['in brackets', '/?user[password]=s3cret&user%5Bp%77d%5D=s3cret', '/?user[password]=***&user%5Bpwd%5D=***'],
+    ['behind a blank, which PHP ignores', '/?+password=s3cret&%20password=s3cret', '/?+password=***&%20password=***'],
+    ['behind a second question mark', '/?a=b?pass%77ord=s3cret', '/?a=b?password=***'],
+    ['with escapes in the value', '/?token=%733cret&a=%77', '/?token=***&a=%77'],
+    ['in nothing but names', '/p%61th?q=p%61th&50%25=1', '/p%61th?q=p%61th&50%25=1'],
+  ] as const) {
+    test(`secrets are recognised by their name: ${what}`, async (context) => {
+      const line = await logged(context, `GET ${target} HTTP/1.1\r\nhost: acme.test\r\nreferer: https://a.test${target}\r\n\r\n`);
+      assert.deepEqual([line['path'], line['referer']], [path, `https://a.test${path}`]);
+    });
+  }
+
+  for (const [referer, expected] of [
+    ['https://user:s3cret@a.test/b', 'https://***@a.test/b'], ['HTTPS://s3cret@a.test', 'HTTPS://***@a.test'],
+    ['https://user:s3c@ret@a.test/b?token=s3cret', 'https://***@a.test/b?token=***'],
+    ['https://a.test/@b?mail=c@d.test', 'https://a.test/@b?mail=c@d.test'], ['https://a.test?c@d.test', 'https://a.test?c@d.test'],
+  ] as const) {
+    test(`user information of ${referer} is masked`, async (context) => {
+      const line = await logged(context, `GET / HTTP/1.1\r\nhost: acme.test\r\nreferer: ${referer}\r\n\r\n`);
+      assert.equal(line['referer'], expected);
+    });
+  }
+
+  test('user information in a target that is refused for it is masked', async (context) => {
+    const line = await logged(context, 'GET http://user:s3cret@acme.test/ HTTP/1.1\r\nhost: acme.test\r\n\r\n');
+    assert.equal(line['fault'], 'host_invalid');
+    assert.ok(!proxy.readLogText().includes('s3cret'));
+  });
+
   test('what is overlong is cut', async (context) => {
     const line = await logged(context, `GET / HTTP/1.1\r\nhost: acme.test\r\nuser-agent: ${'a'.repeat(LIMITS.loggedValueBytesMax + 1)}\r\n\r\n`);
     assert.equal(String(line['user_agent']).length, LIMITS.loggedValueBytesMax);
