@@ -125,7 +125,7 @@ const route = checked(section({
 }), checkRoute);
 
 const site = checked(section({
-  hosts: z.array(host).min(1).max(10_000).describe('Host names and wildcards. An exact name wins over a wildcard, a longer wildcard over a shorter one.'),
+  hosts: z.array(host).min(1).max(10_000).describe('Host names and wildcards. An exact name wins over a wildcard, a longer wildcard over a shorter one. `*.acme.example` routes names of any depth below (`a.b.acme.example` too), but the wildcard of a certificate covers one label: over TLS a deeper name needs a wildcard or name of its own in a certificate, else its handshake fails (`sni_unknown`).'),
   routes: z.array(route).min(1).max(1000).describe('What is answered for which path; a path without a route gets 404.'),
   ...inheritedKeys,
 }), checkSite);
