@@ -88,6 +88,9 @@ export const LIMITS = {
   /** A stream that has more than this waiting for its client is backed up; and all are when together they have more than that. */
   h2StreamQueueBytesMax: 16 * 1024,
   h2SessionQueueBytesMax: 1024 * 1024,
+  /** Buffers for what waits, and how many of them a thread keeps. */
+  h2ContentBufferBytes: 64 * 1024,
+  h2IdleContentBuffersMax: 128,
   /** Frames that are ready to leave. Then no more DATA is made, and the connection must not be read. */
   h2OutputBytesMax: 256 * 1024,
   /** What a client must let out in the time that it may leave a response unread. */

@@ -18,6 +18,10 @@ export class Http2Connection implements BatchingConnection {
   readonly session: ServerSession<Http2Stream>;
   readonly #edge: Edge;
   readonly #socket: Socket;
+  readonly #onWritten = (error?: Error | null): void => {
+    // What of it a socket that has failed may still refer to, nobody knows.
+    if (error === undefined || error === null) this.session.onOutputWritten();
+  };
   #isFlushScheduled = false;
   #isReadPaused = false;
   #isClosed = false;
@@ -106,7 +110,7 @@ export class Http2Connection implements BatchingConnection {
     while (this.#socket.writableLength < this.#socket.writableHighWaterMark) {
       const output = this.session.takeOutput();
       if (output === null) break;
-      this.#socket.write(output);
+      this.#socket.write(output, this.#onWritten);
       hasWritten = true;
     }
     return hasWritten;

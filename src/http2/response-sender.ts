@@ -2,7 +2,9 @@
  * The way out: frames of responses within the windows that the client grants. What may not leave yet waits in its stream, copied; and who
  * produces it is told to stop before much is waiting.
  */
+import type {BufferPool} from '#src/core/buffer-pool.ts';
 import {LIMITS} from '#src/core/limits.ts';
+import {ContentQueue} from '#src/http2/content-queue.ts';
 import {FLAG, FRAME, FRAME_HEADER_BYTES, WINDOW_BYTES_DEFAULT, WINDOW_BYTES_MAX} from '#src/http2/frames.ts';
 import {HpackEncoder, encodedBytesMax} from '#src/http2/hpack-encoder.ts';
 import {OutputBuffer, type SlabPool} from '#src/http2/output-buffer.ts';
@@ -23,6 +25,13 @@ export interface SenderObserver<Context> {
   readonly nowMs: number;
 }
 
+/** Shared by the connections of a thread. */
+export interface SenderMemory {
+  readonly slabs: SlabPool;
+  /** For content that waits. */
+  readonly content: BufferPool;
+}
+
 /** Larger frames would make others wait, and gain nothing: a TLS record is not larger either. */
 const DATA_BYTES_MAX = LIMITS.h2FrameBytesMax;
 
@@ -31,14 +40,16 @@ export class ResponseSender<Context> {
   readonly #handler: SessionHandler<Context>;
   readonly #observer: SenderObserver<Context>;
   readonly #peer: PeerSettings;
+  readonly #contentPool: BufferPool;
   readonly #encoder = new HpackEncoder();
   readonly #ready = new ReadyStreams<Context>();
   #window = WINDOW_BYTES_DEFAULT;
   #queuedBytes = 0;
   #isCongested = false;
 
-  constructor(pool: SlabPool, peer: PeerSettings, handler: SessionHandler<Context>, observer: SenderObserver<Context>) {
-    this.output = new OutputBuffer(pool);
+  constructor(memory: SenderMemory, peer: PeerSettings, handler: SessionHandler<Context>, observer: SenderObserver<Context>) {
+    this.output = new OutputBuffer(memory.slabs);
+    this.#contentPool = memory.content;
     this.#peer = peer;
     this.#handler = handler;
     this.#observer = observer;
@@ -137,8 +148,8 @@ export class ResponseSender<Context> {
       }
     }
     if (at === end) return;
-    stream.queue ??= [];
-    stream.queue.push(Buffer.from(bytes.subarray(at, end)));
+    stream.queue ??= new ContentQueue(this.#contentPool);
+    stream.queue.push(bytes, at, end);
     if (stream.queuedBytes === 0) this.#waitFrom(stream);
     stream.queuedBytes += end - at;
     this.#queuedBytes += end - at;
@@ -170,6 +181,7 @@ export class ResponseSender<Context> {
     this.#ready.remove(stream);
     this.#queuedBytes -= stream.queuedBytes;
     stream.queuedBytes = 0;
+    stream.queue?.clear();
     stream.queue = null;
     stream.isEndQueued = false;
     stream.waitingSinceMs = Number.NaN;
@@ -220,7 +232,8 @@ export class ResponseSender<Context> {
     const {output} = this;
     const length = this.#permitted(stream, stream.queuedBytes);
     output.writeFrameHeader(length, FRAME.DATA, 0, stream.id);
-    this.#copyQueued(stream, length);
+    stream.queue?.moveTo(output.bytes, output.at, length);
+    output.at += length;
     this.#account(stream, length);
     stream.queuedBytes -= length;
     this.#queuedBytes -= length;
@@ -233,25 +246,6 @@ export class ResponseSender<Context> {
     else this.#ready.rotate(stream);
     this.#relieve();
     this.#drainIfLow(stream);
-  }
-
-  #copyQueued(stream: Stream<Context>, length: number): void {
-    const {output} = this;
-    const queue = stream.queue ?? [];
-    let left = length;
-    let spent = 0;
-    while (left > 0) {
-      const piece = queue[spent] as Buffer;
-      const taken = Math.min(left, piece.length - stream.queueOffset);
-      piece.copy(output.bytes, output.at, stream.queueOffset, stream.queueOffset + taken);
-      output.at += taken;
-      left -= taken;
-      stream.queueOffset += taken;
-      if (stream.queueOffset < piece.length) break;
-      stream.queueOffset = 0;
-      spent++;
-    }
-    queue.splice(0, spent);
   }
 
   #waitFrom(stream: Stream<Context>): void {

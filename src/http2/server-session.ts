@@ -60,7 +60,7 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
     this.#openedMs = nowMs;
     this.#idleSinceMs = nowMs;
     this.#decoder = new HpackDecoder(options.workspace.scratch, new DynamicTable());
-    this.#sender = new ResponseSender(options.workspace.slabs, this.#peer, handler, this);
+    this.#sender = new ResponseSender(options.workspace, this.#peer, handler, this);
     this.#receiver = new ContentReceiver(this.#sender.output, this.#registry, handler, this);
     this.#parser = new FrameParser(this, this.#receiver);
     this.#glitches = new Glitches(nowMs);
@@ -76,9 +76,14 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
     this.#parser.parse(bytes, nowMs);
   }
 
-  /** The next bytes to be written; null where there are none. They belong to the caller. */
+  /** The next bytes to be written; null where there are none. They do not change until `onOutputWritten` has been called for them. */
   takeOutput(): Buffer | null {
     return this.#sender.take();
+  }
+
+  /** The oldest bytes that were taken have been written: their memory is used again. */
+  onOutputWritten(): void {
+    this.#sender.output.onWritten();
   }
 
   /** Too much is waiting for the socket: no more must be received before it has been taken, because answers to frames would pile up. */
@@ -96,13 +101,8 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
     return this.#phase === 'closed';
   }
 
-  get isReading(): boolean {
-    return this.#phase !== 'closed';
-  }
-
-  get streams(): Iterable<Stream<Context>> {
-    return this.#registry.live;
-  }
+  get isReading(): boolean { return this.#phase !== 'closed'; }
+  get streams(): Iterable<Stream<Context>> { return this.#registry.live; }
 
   /** Enforces every limit of time. */
   onTick(nowMs: number): void {

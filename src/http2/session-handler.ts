@@ -1,5 +1,7 @@
 /** The seam between a session and what is done with its requests. */
+import {BufferPool} from '#src/core/buffer-pool.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
 import type {ErrorCode} from '#src/http2/frames.ts';
 import {makeHuffmanScratch} from '#src/http2/hpack-decoder.ts';
@@ -44,13 +46,14 @@ export interface SessionTimeouts {
 /** Memory that the sessions of a thread use in turn: none of it is held between two calls. */
 export interface SessionWorkspace {
   readonly slabs: SlabPool;
+  readonly content: BufferPool;
   readonly scratch: Buffer;
   readonly requests: RequestAssembler;
   readonly trailers: TrailerCheck;
 }
 
 export function makeSessionWorkspace(): SessionWorkspace {
-  return {slabs: new SlabPool(), scratch: makeHuffmanScratch(), requests: new RequestAssembler(new RequestHead()), trailers: new TrailerCheck()};
+  return {slabs: new SlabPool(), content: new BufferPool(LIMITS.h2ContentBufferBytes, LIMITS.h2IdleContentBuffersMax), scratch: makeHuffmanScratch(), requests: new RequestAssembler(new RequestHead()), trailers: new TrailerCheck()};
 }
 
 export interface SessionOptions {

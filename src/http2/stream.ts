@@ -1,5 +1,6 @@
 /** One request and its response. */
 import {LIMITS} from '#src/core/limits.ts';
+import type {ContentQueue} from '#src/http2/content-queue.ts';
 import {PRIORITY_DEFAULT, type Priority} from '#src/http2/priority.ts';
 import {nextState, type StreamEvent, type StreamState} from '#src/http2/stream-state.ts';
 
@@ -32,9 +33,8 @@ export class Stream<Context> {
 
   // The response. The sender's own.
   sendWindow: number;
-  /** Content that could not be sent yet, copied; and what of the first piece is sent already. */
-  queue: Buffer[] | null = null;
-  queueOffset = 0;
+  /** Content that could not be sent yet. */
+  queue: ContentQueue | null = null;
   queuedBytes = 0;
   /** Fields after the content, as lines. */
   trailers = '';
