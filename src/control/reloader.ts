@@ -64,7 +64,7 @@ export class Reloader {
     const counts = {...this.#report.counts, [outcome]: this.#report.counts[outcome] + 1};
     this.#report = {
       counts, lastOutcome: outcome, lastDurationMs: performance.now() - startedMs,
-      lastSuccessMs: outcome === 'failure' ? this.#report.lastSuccessMs : Date.now(),
+      lastSuccessMs: outcome === 'success' ? Date.now() : this.#report.lastSuccessMs,
       staleCustomers: outcome === 'failure' ? this.#report.staleCustomers : stale.map(({customer, file}) => customer ?? file),
     };
     return outcome;

@@ -204,7 +204,7 @@ function createConfigurationMetrics({version, revision, customers, reload, isRea
       () => reload().staleCustomers.map(customer => ({labels: {customer}, value: 1}))),
     new ReadCounter('torwart_reloads_total', 'Reloads by outcome; partial: some customers kept their older configuration.',
       () => RELOAD_OUTCOMES.map(outcome => ({labels: {outcome}, value: reload().counts[outcome]}))),
-    new ReadGauge('torwart_reload_last_success_timestamp_seconds', 'When a configuration last came into force.', () => single(reload().lastSuccessMs / 1000)),
+    new ReadGauge('torwart_reload_last_success_timestamp_seconds', 'When a configuration last came into force as a whole.', () => single(reload().lastSuccessMs / 1000)),
     new ReadGauge('torwart_reload_last_duration_seconds', 'How long the last reload took.', () => single(reload().lastDurationMs / 1000)),
     new ReadGauge('torwart_reload_last_successful', '1 where the last reload put everything in force.', () => single(Number(reload().lastOutcome === 'success'))),
     new ReadGauge('torwart_certificate_not_after_timestamp_seconds', 'When a certificate expires, by its first name; the earliest of those with the same name.',

@@ -74,6 +74,7 @@ test('a reload without a change is a success, and a free port stays the same', a
 
 test('a broken customer stays as it was, the others change', async context => {
   const {daemon, config, lines, metric} = await createStage(context);
+  const lastSuccess = await metric('torwart_reload_last_success_timestamp_seconds') ?? NaN;
   await config.writeCustomer('acme', customerText('acme', 21).replace('pool: web', 'pool: wbe'));
   await config.writeCustomer('globex', customerText('globex', 22));
   assert.equal(await daemon.reload(), 'partial');
@@ -82,10 +83,12 @@ test('a broken customer stays as it was, the others change', async context => {
   assert.equal(await metric('torwart_config_stale_customers'), 1);
   assert.equal(await metric('torwart_config_customer_stale{customer="acme"}'), 1);
   assert.equal(await metric('torwart_reload_last_successful'), 0);
+  assert.equal(await metric('torwart_reload_last_success_timestamp_seconds'), lastSuccess);
   assert.equal(await metric('torwart_requests_total{customer="acme",pool="web",status_class="2xx"}'), 0);
   await config.writeCustomer('acme', customerText('acme', 21));
   assert.equal(await daemon.reload(), 'success');
   assert.equal(await metric('torwart_config_stale_customers'), 0);
+  assert.ok((await metric('torwart_reload_last_success_timestamp_seconds') ?? NaN) > lastSuccess);
 });
 
 test('a broken node file changes nothing, and every problem is logged', async context => {
