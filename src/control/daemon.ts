@@ -10,7 +10,7 @@ import {AdminSocket} from '#src/control/admin-socket.ts';
 import {BanKeeper} from '#src/control/ban-keeper.ts';
 import type {Configuration} from '#src/control/configuration.ts';
 import {LoginBook} from '#src/control/login-book.ts';
-import {PortBook} from '#src/control/port-book.ts';
+import {PortBook, tryNewAddresses} from '#src/control/port-book.ts';
 import {Prober} from '#src/control/prober.ts';
 import {Reloader, type FirstLoad} from '#src/control/reloader.ts';
 import {readDescriptorLimit} from '#src/control/descriptor-limit.ts';
@@ -153,6 +153,7 @@ export class Daemon {
     this.#adminSocket = await this.#listenAdminSocket(snapshot.node.adminSocket);
     // Then the admin listener: while threads start, /readyz says so. Then bans: nobody is served before they are in force.
     this.#admin = await this.#listenAdmin();
+    await tryNewAddresses(snapshot.node.listeners, []).catch(toStartError('a listener could not start'));
     await this.#bans.start(snapshot);
     const outcome = await this.#supervisor.start(this.#inForce);
     if (!outcome.ok) throw new StartError('the proxy threads could not start', [outcome.error]);
@@ -195,7 +196,13 @@ export class Daemon {
   }
 
   async #apply(next: Snapshot): Promise<ConfigureOutcome> {
-    const configuration = this.#slots.assign(await this.#ports.resolve(next), this.#inForce);
+    const resolved = await this.#ports.resolve(next);
+    try {
+      await tryNewAddresses(resolved.node.listeners, this.#inForce.snapshot.node.listeners);
+    } catch (error) {
+      return {ok: false, error: describeError(error)};
+    }
+    const configuration = this.#slots.assign(resolved, this.#inForce);
     const outcome = await this.#supervisor.configure(configuration);
     if (!outcome.ok) return outcome;
     this.#inForce = configuration;
@@ -220,8 +227,12 @@ async function loadFirst({configFile, source, cores, log}: DaemonOptions): Promi
 
 function toStartError(message: string): (error: unknown) => never {
   return error => {
-    throw new StartError(message, [error instanceof Error ? error.message : String(error)]);
+    throw new StartError(message, [describeError(error)]);
   };
+}
+
+function describeError(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function formatAddress(address: string, port: number): string {

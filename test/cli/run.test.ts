@@ -90,6 +90,31 @@ test('SIGHUP: a new customer is served, a broken node file changes nothing', asy
   assert.match(await admin('/metrics'), /^torwart_reloads_total\{outcome="failure"\} 1$/m);
 });
 
+test('a listener of another daemon is taken, although the kernel would share it', async context => {
+  const first = await createStage(context);
+  const nodeText = NODE_TEXT.replace('127.0.0.1:0', first.listeners['http'] ?? '');
+  const {config, torwart, get} = await createStage(context);
+  await first.config.writeNode(nodeText);
+  const second = spawnTorwart(context, ['run', '--config', first.config.nodeFile]);
+  assert.equal(await second.exited, 1);
+  assert.match(second.output.stderr, /EADDRINUSE/);
+  await config.writeNode(nodeText);
+  torwart.child.kill('SIGHUP');
+  assert.match(String((await torwart.waitForLine('"reload failed'))['error']), /EADDRINUSE/);
+  assert.equal((await get('/still')).body, '/still');
+});
+
+test('SIGHUP: an address gives way to the wildcard that covers it, and the other way round', async context => {
+  const {torwart, config, listeners, get} = await createStage(context);
+  const own = listeners['http'] ?? '';
+  for (const [count, address] of [own.replace('127.0.0.1', '0.0.0.0'), own].entries()) {
+    await config.writeNode(NODE_TEXT.replace('127.0.0.1:0', address));
+    torwart.child.kill('SIGHUP');
+    await torwart.waitForLine('"reload done"', count + 1);
+    assert.equal((await get('/still')).body, '/still');
+  }
+});
+
 test('SIGHUP: a listener whose port is taken leaves everything as it was', async context => {
   const {torwart, config, get, admin} = await createStage(context);
   const blocker = net.createServer().listen(0, '127.0.0.1');
