@@ -57,6 +57,19 @@ export function hardenResponseFields(head: ResponseHead, plan: ResponsePlan, isS
   return copyFields(head.fields, plan.dropped, plan.removedNames) + added;
 }
 
+/**
+ * The links of a 103, as lines. Whatever else it says is a guess at the final response (RFC 8297 §2), and must not work before that:
+ * the application can still fail, and Torwart answer in its place.
+ */
+export function selectHints({fields}: ResponseHead, plan: ResponsePlan): string {
+  let lines = '';
+  for (let i = 0; i < fields.count; i++) {
+    const isDropped = plan.dropped[fields.numbers[i] as number] === 1 || plan.removedNames?.has('link') === true;
+    if (!isDropped && fields.name(i).toLowerCase() === 'link') lines += `link: ${fields.value(i)}\r\n`;
+  }
+  return lines;
+}
+
 /** The defaults alone, for responses that Torwart makes itself. */
 export function defaultResponseFields(plan: ResponsePlan, isSecure: boolean): string {
   return (isSecure ? plan.addedSecure : plan.addedCleartext)[0] ?? '';

@@ -10,7 +10,7 @@ import {announceLength} from '#src/http1/framing.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {isEventStream} from '#src/policy/event-stream.ts';
-import {hardenResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
+import {hardenResponseFields, selectHints, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import type {UpstreamPool} from '#src/upstream/pool.ts';
 import {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
@@ -271,8 +271,8 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   // The response.
 
   onInterimResponse(head: ResponseHead): void {
-    const downstream = this.#requireDownstream();
-    downstream.sendInterim(head.status, head.reason, hardenResponseFields(head, this.#requireRoute().responsePlan, downstream.tls !== null));
+    const hints = selectHints(head, this.#requireRoute().responsePlan);
+    if (hints !== '') this.#requireDownstream().sendInterim(head.status, head.reason, hints);
   }
 
   onResponse(head: ResponseHead): void {

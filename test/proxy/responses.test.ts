@@ -102,9 +102,18 @@ describe('interim responses', () => {
     assert.equal((await client.response()).body, 'ok');
   });
 
+  test('of 103 nothing but its links is handed on', async (context) => {
+    upstream.respond = () => 'HTTP/1.1 103 Early Hints\r\nSet-Cookie: a=b\r\nLINK: </a.css>; rel=preload\r\nx-a: 1\r\nlink: </b.css>\r\nlink: </c.css>\r\n\r\n' + OK;
+    const client = await proxy.connect(context);
+    client.send('GET / HTTP/1.1\r\nhost: acme.test\r\n\r\n');
+    assert.equal((await client.response()).raw, 'HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nlink: </b.css>\r\nlink: </c.css>\r\n\r\n');
+    assert.equal((await client.response()).body, 'ok');
+  });
+
   for (const [what, bytes, version] of [
     ['100 is consumed', 'HTTP/1.1 100 Continue\r\n\r\n', 'HTTP/1.1'], ['102 is dropped', 'HTTP/1.1 102 Processing\r\n\r\n', 'HTTP/1.1'],
-    ['103 is kept from HTTP/1.0', early, 'HTTP/1.0'],
+    ['103 is kept from HTTP/1.0', early, 'HTTP/1.0'], ['103 without a link is dropped', 'HTTP/1.1 103 Early Hints\r\nset-cookie: a=b\r\n\r\n', 'HTTP/1.1'],
+    ['103 whose links are of the connection is dropped', 'HTTP/1.1 103 Early Hints\r\nconnection: link\r\nlink: </a.css>\r\n\r\n', 'HTTP/1.1'],
   ] as const) {
     test(what, async (context) => {
       upstream.respond = () => bytes + OK;
