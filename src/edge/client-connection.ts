@@ -47,8 +47,9 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   /** The body's remaining length can be thrown away to keep the connection. */
   #isBodySkippable = false;
   #lingerBytes = 0;
-  #requestBodyIdleMs: number;
-  #responseIdleMs: number;
+  /** Of the route that the last request was for. */
+  #requestBodyIdleMs = 0;
+  #responseIdleMs = 0;
 
   constructor(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts | null) {
     super();
@@ -58,15 +59,11 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     this.peer = peer;
     this.listener = listener;
     this.tls = tls;
-    this.#requestBodyIdleMs = edge.timeouts.requestBodyIdleMs;
-    this.#responseIdleMs = edge.timeouts.responseIdleMs;
     edge.connections.add(this);
     edge.wheel.arm(this, edge.clock.nowMs + edge.timeouts.requestHeadMs);
   }
 
-  get protocol(): string {
-    return this.#isHttp10 ? 'HTTP/1.0' : 'HTTP/1.1';
-  }
+  get protocol(): string { return this.#isHttp10 ? 'HTTP/1.0' : 'HTTP/1.1'; }
 
   // The socket's events. They arrive through `attachSocket`.
 
@@ -99,7 +96,10 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   onDrain(): void {
-    if (this.#waiting === 'drain') this.#waiting = 'none';
+    if (this.#waiting === 'drain') {
+      this.#waiting = 'none';
+      this.#waitForBody();
+    }
     if (this.#phase === 'unread') this.#becomeIdle();
     else this.#handler?.onDownstreamDrain();
   }
@@ -186,9 +186,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     if (at < bytes.length && (this.#isExchanging || this.#phase === 'unread')) this.#stash = bytes.subarray(at);
   }
 
-  get #isExchanging(): boolean {
-    return this.#phase === 'exchange' || this.#phase === 'surplus';
-  }
+  get #isExchanging(): boolean { return this.#phase === 'exchange' || this.#phase === 'surplus'; }
 
   /** Hands over one request and what is here of its body. Returns the position after that. */
   #beginExchange(bytes: Buffer, start: number, headEnd: number): number {
@@ -205,6 +203,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   #openExchange(): RequestHandler {
+    this.setPatience(this.#edge.timeouts.requestBodyIdleMs, this.#edge.timeouts.responseIdleMs);
     this.#phase = 'exchange';
     this.#waiting = 'none';
     this.bytesReceived = 0;
@@ -241,7 +240,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   #endRequestBody(): void {
-    this.#waiting = 'none';
+    if (this.#waiting === 'body') this.#waiting = 'none';
     if (this.#phase === 'exchange') this.#handler?.onRequestEnd();
     else if (this.#phase === 'surplus') this.#becomeIdle();
   }
@@ -250,7 +249,9 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     this.#handler?.onRequestBody(bytes, start, end);
   }
 
+  /** A client that does not read has a deadline already, which nothing that it sends may move. */
   #waitForBody(): void {
+    if (this.#waiting === 'drain') return;
     if (this.#isExchanging && !this.#body.isComplete && !this.#isReadPaused) this.#wait('body', this.#edge.clock.nowMs + this.#requestBodyIdleMs);
   }
 

@@ -84,13 +84,8 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     return connection;
   }
 
-  get isRequestBegun(): boolean {
-    return this.isConnected;
-  }
-
-  get isBackedUp(): boolean {
-    return this.#socket.writableLength >= this.#socket.writableHighWaterMark;
-  }
+  get isRequestBegun(): boolean { return this.isConnected; }
+  get isBackedUp(): boolean { return this.#socket.writableLength >= this.#socket.writableHighWaterMark; }
 
   #attach(): void {
     this.#socket.on(this.endpoint.tls === null ? 'connect' : 'secureConnect', () => this.#guard(() => this.#onConnect()));
@@ -139,27 +134,28 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   }
 
   #waitIfBackedUp(): void {
-    if (this.isBackedUp && (this.#phase === 'head' || this.#phase === 'tunnel')) this.#waitFor('drain');
+    if (!this.isBackedUp) return;
+    if (this.#phase === 'body') this.#waitForBody();
+    else if (this.#phase === 'head' || this.#phase === 'tunnel') this.#waitFor('drain');
   }
 
   endRequest(): void {
     this.#writer.end();
     this.#isRequestEnded = true;
     if (this.#phase === 'head') this.#waitFor('head');
+    else if (this.#phase === 'body') this.#waitForBody();
   }
 
-  setBodyIdle(ms: number): void {
-    this.#bodyIdleMs = ms;
-  }
+  setBodyIdle(ms: number): void { this.#bodyIdleMs = ms; }
 
   pause(): void {
-    if (this.#phase === 'body') this.#waiting = 'none';
     this.#socket.pause();
+    if (this.#phase === 'body') this.#waitForBody();
   }
 
   resume(): void {
-    if (this.#phase === 'body') this.#waitFor('body');
     this.#socket.resume();
+    if (this.#phase === 'body') this.#waitForBody();
   }
 
   /** The request is given up, and with it the connection: what it would still say belongs to nobody. */
@@ -287,8 +283,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     if (this.#phase !== 'body') return;
     if (this.#body.isInvalid) this.#fail('upstream_chunk_invalid');
     else if (!this.#body.isComplete) {
-      // While the client is the slower one, its own deadline counts.
-      if (!this.#socket.isPaused()) this.#waitFor('body');
+      this.#waitForBody();
       this.#handler?.onUpstreamReadEnd();
     } else if (at < end) this.#fail('upstream_surplus');
     else this.#finish();
@@ -333,7 +328,8 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   }
 
   #onDrain(): void {
-    if (this.#waiting === 'drain') this.#waitWithinRequest();
+    if (this.#phase === 'body') this.#waitForBody();
+    else if (this.#waiting === 'drain') this.#waitWithinRequest();
     this.#handler?.onUpstreamDrain();
   }
 
@@ -382,6 +378,12 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   #waitWithinRequest(): void {
     if (this.#isRequestEnded) this.#waitFor('head');
     else if (this.isBackedUp) this.#waitFor('drain');
+    else this.#waiting = 'none';
+  }
+
+  /** The same for a response that came early: its application may be silent until it has the whole request, if it goes on reading it. */
+  #waitForBody(): void {
+    if (!this.#socket.isPaused() && (this.#isRequestEnded || this.isBackedUp)) this.#waitFor('body');
     else this.#waiting = 'none';
   }
 

@@ -16,6 +16,9 @@ const TOTAL_BYTES = 64 * MIB;
 /** What the kernel's buffers of two connections may take, generously; the proxy's own share is far smaller. */
 const KERNEL_BYTES = 24 * MIB;
 
+/** What a route collects of a body before it streams. */
+const ROUTE_BUFFER_BYTES = 64 * 1024;
+
 const BLOCK = Buffer.alloc(64 * 1024, 'x');
 
 /** Writes `bytes` bytes as fast as the socket takes them. */
@@ -94,6 +97,144 @@ test('a client that stops reading is given up, and with it the upstream request'
   await eventually('the upstream connection is gone', () => !peer.isOpen);
   assert.deepEqual(proxy.faults(), {client_stalled: 1});
   assert.equal(proxy.proxy.openConnections, 0);
+});
+
+/** An application that gives back what comes, and stops reading when nobody takes that. */
+function echo(upstream: FakeUpstream): void {
+  upstream.isParsing = false;
+  upstream.onPeer = (peer) => {
+    let isAnswered = false;
+    peer.socket.on('data', (chunk: Buffer) => {
+      if (!isAnswered) peer.send('HTTP/1.1 200 OK\r\n\r\n');
+      isAnswered = true;
+      if (!peer.socket.write(chunk)) peer.socket.pause();
+    });
+    peer.socket.on('drain', () => { peer.socket.resume(); });
+  };
+}
+
+test('a client that ends its request and does not read the early answer is given up', async (context) => {
+  const {upstream, proxy} = await stage(context);
+  upstream.isParsing = false;
+  upstream.onPeer = (peer) => {
+    peer.send('HTTP/1.1 200 OK\r\n\r\n');
+    pump(peer.socket, TOTAL_BYTES);
+  };
+  const client = await proxy.connect(context);
+  client.socket.pause();
+  const bodyBytes = 2 * ROUTE_BUFFER_BYTES;
+  client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${bodyBytes}\r\n\r\n${'x'.repeat(bodyBytes - 1)}`);
+  await eventually('the application answers', () => upstream.peers.length === 1);
+  await standstill(() => handedOver(upstream.peers[0]!.socket));
+  const received = upstream.bytesReceived;
+  client.send('x');
+  await eventually('the request is complete', () => upstream.bytesReceived > received);
+  proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
+  assert.equal(proxy.proxy.openConnections, 1);
+  proxy.passRest();
+  await eventually('the upstream connection is gone', () => upstream.openConnections === 0);
+  assert.deepEqual(proxy.faults(), {client_stalled: 1});
+  assert.equal(proxy.proxy.openConnections, 0);
+});
+
+test('a client that only sends to an application that gives it back is given up', async (context) => {
+  const {upstream, proxy} = await stage(context);
+  echo(upstream);
+  const client = await proxy.connect(context);
+  client.socket.pause();
+  client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${TOTAL_BYTES}\r\n\r\n`);
+  pump(client.socket, TOTAL_BYTES);
+  await standstill(() => handedOver(client.socket));
+  proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
+  assert.equal(proxy.proxy.openConnections, 1);
+  proxy.passRest();
+  await eventually('the upstream connection is gone', () => upstream.openConnections === 0);
+  assert.deepEqual(proxy.faults(), {client_stalled: 1});
+  assert.equal(proxy.proxy.openConnections, 0);
+});
+
+test('a client that sends and reads, however slowly, is not given up', async (context) => {
+  const {upstream, proxy} = await stage(context);
+  echo(upstream);
+  const client = await proxy.connect(context);
+  client.socket.removeAllListeners('data');
+  client.socket.pause();
+  client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${TOTAL_BYTES}\r\n\r\n`);
+  pump(client.socket, TOTAL_BYTES);
+  let read = 0;
+  client.socket.on('data', (chunk: Buffer) => { read += chunk.length; });
+  for (let turn = 0; turn < 3; turn++) {
+    client.socket.pause();
+    await standstill(() => handedOver(client.socket));
+    proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
+    const wanted = read + KERNEL_BYTES / 4;
+    client.socket.resume();
+    await eventually('some of it is read', () => read > wanted);
+  }
+  await eventually('everything came back', () => read > TOTAL_BYTES);
+  assert.deepEqual(proxy.faults(), {});
+});
+
+test('a client that has read the answer so far, and stops sending, is given up', async (context) => {
+  const {upstream, proxy} = await stage(context);
+  upstream.isParsing = false;
+  upstream.onPeer = (peer) => {
+    peer.send('HTTP/1.1 200 OK\r\n\r\n');
+    pump(peer.socket, KERNEL_BYTES);
+  };
+  const client = await proxy.connect(context);
+  client.socket.removeAllListeners('data');
+  client.socket.pause();
+  client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${TOTAL_BYTES}\r\n\r\n${'x'.repeat(2 * ROUTE_BUFFER_BYTES)}`);
+  await eventually('the application answers', () => upstream.peers.length === 1);
+  await standstill(() => handedOver(upstream.peers[0]!.socket));
+  let read = 0;
+  client.socket.on('data', (chunk: Buffer) => { read += chunk.length; });
+  client.socket.resume();
+  await eventually('the answer is read', () => read > KERNEL_BYTES);
+  proxy.passAlmost(ROUTE_TIMEOUTS.requestBodyIdleMs);
+  assert.equal(proxy.proxy.openConnections, 1);
+  proxy.passRest();
+  await eventually('the upstream connection is gone', () => upstream.openConnections === 0);
+  assert.deepEqual(proxy.faults(), {request_body_timeout: 1});
+  assert.equal(proxy.proxy.openConnections, 0);
+});
+
+test('an application may answer early and be silent until the upload has ended, and not for ever after that', async (context) => {
+  const {upstream, proxy} = await stage(context);
+  upstream.isParsing = false;
+  upstream.onPeer = (peer) => { peer.send('HTTP/1.1 200 OK\r\n\r\n'); };
+  const client = await proxy.connect(context);
+  const pieces = 5;
+  client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${(pieces + 1) * BLOCK.length}\r\n\r\n`);
+  client.socket.write(BLOCK);
+  for (let piece = 1; piece <= pieces; piece++) {
+    client.socket.write(BLOCK);
+    await eventually('the piece arrives', () => upstream.bytesReceived > (piece + 1) * BLOCK.length);
+    if (piece < pieces) proxy.passAlmost(ROUTE_TIMEOUTS.requestBodyIdleMs);
+  }
+  assert.deepEqual(proxy.faults(), {});
+  proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
+  assert.deepEqual(proxy.faults(), {});
+  proxy.passRest();
+  assert.deepEqual(proxy.faults(), {response_idle_timeout: 1});
+});
+
+test('an application that answers early and then neither reads nor writes is given up', async (context) => {
+  const {upstream, proxy} = await stage(context);
+  upstream.isParsing = false;
+  upstream.onPeer = (peer) => {
+    peer.socket.pause();
+    peer.send('HTTP/1.1 200 OK\r\n\r\n');
+  };
+  const client = await proxy.connect(context);
+  client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${TOTAL_BYTES}\r\n\r\n`);
+  pump(client.socket, TOTAL_BYTES);
+  await standstill(() => handedOver(client.socket));
+  proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
+  assert.deepEqual(proxy.faults(), {});
+  proxy.passRest();
+  assert.deepEqual(proxy.faults(), {response_idle_timeout: 1});
 });
 
 test('an application that reads slowly slows the client down, and gets everything', async (context) => {

@@ -65,6 +65,18 @@ describe('the client is slow', () => {
     assert.deepEqual(proxy.faults(), {});
   });
 
+  test('within a body that no route waits for: it has the time of the node, not that of the route before', async (context) => {
+    const {proxy, client} = await stage(context);
+    client.send(PROBE);
+    await client.response();
+    client.send('POST / HTTP/1.1\r\nhost: unknown.test\r\ncontent-length: 10\r\n\r\nhello');
+    assert.equal(statusOf(await client.response()), 421);
+    proxy.passAlmost(TIMEOUTS.requestBodyIdleMs);
+    assert.equal(proxy.proxy.openConnections, 1);
+    proxy.passRest();
+    assert.equal(proxy.proxy.openConnections, 0);
+  });
+
   test('within a head, whatever it sends meanwhile: 408', async (context) => {
     const set = await stage(context);
     const {proxy, client} = set;
