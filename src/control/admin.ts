@@ -1,7 +1,7 @@
 /** The operator's HTTP listener: metrics and health, read-only, on an internal address. */
 import {once} from 'node:events';
 import http from 'node:http';
-import type {AddressInfo} from 'node:net';
+import type {AddressInfo, Socket} from 'node:net';
 import os from 'node:os';
 import type {SocketAddress} from '#src/config/snapshot.ts';
 import {parseIp} from '#src/core/ip.ts';
@@ -24,7 +24,11 @@ interface AdminAnswer {
 const TEXT = 'text/plain; charset=utf-8';
 const CONNECTIONS_MAX = 64;
 const HEAD_BYTES_MAX = 8 * 1024;
+/** Connections that wait for a complete head: with more, the oldest goes, so that nobody can keep the scrape out by waiting. */
+const WAITING_MAX = 48;
+const HEAD_TIMEOUT_MS = 2000;
 const TIMEOUT_MS = 5000;
+const CHECK_EVERY_MS = 500;
 
 const INDEX = `Torwart
 
@@ -36,12 +40,24 @@ const INDEX = `Torwart
 export class AdminServer {
   readonly #sources: AdminSources;
   readonly #server: http.Server;
+  /** Without a request at the moment, the oldest first. */
+  readonly #waiting = new Set<Socket>();
 
   private constructor(sources: AdminSources) {
     this.#sources = sources;
-    const limits = {maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: TIMEOUT_MS, requestTimeout: TIMEOUT_MS, keepAliveTimeout: TIMEOUT_MS};
+    const limits = {maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: TIMEOUT_MS, keepAliveTimeout: TIMEOUT_MS, connectionsCheckingInterval: CHECK_EVERY_MS};
     this.#server = http.createServer(limits, (request, response) => void this.#serve(request, response));
     this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on('connection', (socket: Socket) => {
+      socket.once('close', () => this.#waiting.delete(socket));
+      this.#await(socket);
+    });
+  }
+
+  #await(socket: Socket): void {
+    this.#waiting.add(socket);
+    const [oldest] = this.#waiting;
+    if (this.#waiting.size > WAITING_MAX) oldest?.destroy();
   }
 
   /** Rejects where the address cannot be bound. */
@@ -65,6 +81,11 @@ export class AdminServer {
   }
 
   async #serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const {socket} = request;
+    this.#waiting.delete(socket);
+    response.once('finish', () => {
+      if (!socket.destroyed) this.#await(socket);
+    });
     // Nothing here takes a body: its bytes are thrown away.
     request.resume();
     const {status, body, type = TEXT} = await this.#answer(request).catch((error: unknown): AdminAnswer => {

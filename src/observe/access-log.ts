@@ -9,9 +9,21 @@ const BATCH_CHARACTERS = 64 * 1024;
 const PENDING_CHARACTERS_MAX = 8 * 1024 * 1024;
 const STDOUT = 1;
 const RETRY_MS = 20;
+const LINE_FEED = 0x0a;
+/** What one write puts into a pipe in one piece (PIPE_BUF of Linux): larger ones of several threads could mix. */
+const PIPE_BYTES = 4096;
+
+/** As many whole lines as fit into a pipe at once; one, where even that is too large. */
+function endOfPiece(batch: Buffer, start: number): number {
+  const limit = start + PIPE_BYTES;
+  if (limit >= batch.length) return batch.length;
+  const last = batch.lastIndexOf(LINE_FEED, limit - 1);
+  const end = last >= start ? last : batch.indexOf(LINE_FEED, limit);
+  return end < 0 ? batch.length : end + 1;
+}
 
 export interface AccessLogEvents {
-  onDropped(): void;
+  onDropped(lines: number): void;
   onError(message: string): void;
 }
 
@@ -24,6 +36,7 @@ export class AccessLog {
   #isReopenWanted = true;
   #isClosed = false;
   #isFailing = false;
+  #isLineCut = false;
   #waiters: (() => void)[] = [];
 
   /** @param path absolute path, or `stdout` */
@@ -36,7 +49,7 @@ export class AccessLog {
   /** Takes a complete line. */
   append(line: string): void {
     if (this.#pending.length + line.length > PENDING_CHARACTERS_MAX) {
-      this.#events.onDropped();
+      this.#events.onDropped(1);
       return;
     }
     this.#pending += line;
@@ -88,7 +101,8 @@ export class AccessLog {
   }
 
   #writeBatch(descriptor: number): void {
-    const batch = Buffer.from(this.#pending, 'latin1');
+    const batch = Buffer.from(this.#isLineCut ? `\n${this.#pending}` : this.#pending, 'latin1');
+    this.#isLineCut = false;
     this.#pending = '';
     this.#isBusy = true;
     this.#writeRest(descriptor, batch, 0);
@@ -96,7 +110,8 @@ export class AccessLog {
 
   /** A full disk or a signal can cut a write short. */
   #writeRest(descriptor: number, batch: Buffer, start: number): void {
-    write(descriptor, batch, start, batch.length - start, null, (error, written) => {
+    const end = descriptor === STDOUT ? endOfPiece(batch, start) : batch.length;
+    write(descriptor, batch, start, end - start, null, (error, written) => {
       if (error === null && start + written < batch.length) {
         this.#writeRest(descriptor, batch, start + written);
         return;
@@ -107,12 +122,20 @@ export class AccessLog {
         return;
       }
       this.#isBusy = false;
-      if (error !== null) {
-        this.#events.onDropped();
-        this.#events.onError(`the access log cannot be written: ${error.message}`);
-      }
+      if (error === null) this.#isFailing = false;
+      else this.#onWriteFailed(batch, start, error);
       if (this.#pending.length >= BATCH_CHARACTERS || this.#isClosed || this.#isReopenWanted) this.flush();
     });
+  }
+
+  /** The rest of the batch is lost. What is written next must not go on within the line that was cut. */
+  #onWriteFailed(batch: Buffer, start: number, error: Error): void {
+    this.#isLineCut = start > 0 && batch[start - 1] !== LINE_FEED;
+    let lines = 0;
+    for (let at = batch.indexOf(LINE_FEED, start); at >= 0; at = batch.indexOf(LINE_FEED, at + 1)) lines++;
+    this.#events.onDropped(lines);
+    if (!this.#isFailing) this.#events.onError(`the access log cannot be written: ${error.message}`);
+    this.#isFailing = true;
   }
 
   #becomeQuiet(): void {

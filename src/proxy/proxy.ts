@@ -146,7 +146,7 @@ export class Proxy {
     this.#accessLogPath = path;
     const before = this.#gateway.accessLog;
     this.#gateway.accessLog = path === 'off' ? null : new AccessLog(path, {
-      onDropped: () => this.#gateway.count('logLinesDropped'),
+      onDropped: (lines) => this.#gateway.count('logLinesDropped', lines),
       onError: (message) => this.#environment.log('error', message, {path}),
     });
     before?.end(() => undefined);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import http from 'node:http';
+import net from 'node:net';
 import os from 'node:os';
 import {test, type TestContext} from 'node:test';
 import {AdminServer, type AdminSources} from '#src/control/admin.ts';
@@ -32,6 +33,20 @@ test('metrics, health, readiness and an index', async context => {
   assert.equal((await get('/readyz')).body, 'ready\n');
   assert.match((await get('/')).body, /\/metrics/);
   assert.equal((await get('/elsewhere')).status, 404);
+});
+
+test('clients that wait for ever keep nobody out', async context => {
+  const admin = await AdminServer.listen({address: '127.0.0.1', port: 0}, {
+    metrics: () => Promise.resolve(''), metricsType: 'text/plain', unreadiness: () => null, onError: () => undefined,
+  });
+  context.after(() => admin.close());
+  const {port} = admin.address;
+  const idlers = Array.from({length: 200}, () => net.connect(port, '127.0.0.1').on('error', () => undefined));
+  context.after(() => idlers.forEach(idler => idler.destroy()));
+  await Promise.all(idlers.map(idler => once(idler, 'connect')));
+  for (const idler of idlers) idler.write('GET / HTTP/1.1\r\n');
+  const [response] = await once(http.get({host: '127.0.0.1', port, path: '/readyz', agent: false}), 'response') as [http.IncomingMessage];
+  assert.equal(response.statusCode, 200);
 });
 
 test('unreadiness is a 503 with its reason', async context => {
