@@ -96,7 +96,7 @@ export function checkAuth(customer: AuthFacts): readonly Finding[] {
 
 function checkAuthPools({auth, pools}: AuthFacts): readonly Finding[] {
   return Object.entries(auth).filter(([, {forward}]) => forward !== undefined && !Object.hasOwn(pools, forward.pool)).map(([wayName, {forward}]) => ({
-    path: ['auth', wayName, 'forward', 'pool'],
+    path: ['auth', wayName, 'forward', 'pool'], needs: [['pools', forward?.pool ?? '']],
     found: `${JSON.stringify(forward?.pool)}, a pool that does not exist`,
     allowed: `a pool of this customer: ${Object.keys(pools).join(', ')}`,
     remedy: 'correct the name, or add the pool',
@@ -111,7 +111,7 @@ function checkIdentity({auth, sites}: AuthFacts): readonly Finding[] {
     ...site.routes.map((route, index) => ({user: route, path: ['sites', siteIndex, 'routes', index]})),
   ]);
   return users.flatMap(({user, path}) => Object.keys(user.headers.request.set).filter((field) => identity.has(field)).map((field): Finding => ({
-    path: [...path, 'headers', 'request', 'set', field], part: 'key',
+    path: [...path, 'headers', 'request', 'set', field], part: 'key', needs: [],
     found: `${JSON.stringify(field)}, which is an identity field under auth`, allowed: 'fields that no way to prove who one is sets', remedy: 'remove one of the two',
   })));
 }
@@ -124,11 +124,11 @@ function checkNames({auth, sites}: AuthFacts): readonly Finding[] {
     ...site.routes.map((route, index) => ({used: route.auth, path: ['sites', siteIndex, 'routes', index, 'auth']})),
   ]);
   const unknown = uses.filter(({used}) => used !== undefined && used !== NO_AUTH && !Object.hasOwn(auth, used)).map(({used, path}): Finding => ({
-    path,
+    path, needs: [['auth', used ?? '']],
     found: `${JSON.stringify(used)}, which is no way under auth`,
     allowed: [...known, NO_AUTH].join(', '),
     remedy: 'correct the name, or add it under auth',
   }));
   if (!known.includes(NO_AUTH)) return unknown;
-  return [...unknown, {path: ['auth', NO_AUTH], part: 'key', found: 'a way with the name none', allowed: 'any other name: none stands for no proof at all', remedy: 'rename it'}];
+  return [...unknown, {path: ['auth', NO_AUTH], part: 'key', needs: [], found: 'a way with the name none', allowed: 'any other name: none stands for no proof at all', remedy: 'rename it'}];
 }

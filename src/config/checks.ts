@@ -1,10 +1,17 @@
-/** Checks of a whole section, in the schema: they run for every section whose keys and values are right, whatever is wrong elsewhere. */
+/** Checks of a whole section, in the schema: they run on what is right of it (see `parse-partial.ts`), whatever is wrong elsewhere. */
 import type {z} from 'zod';
 import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
 
 /** Parameters of the issues that our own checks raise; `issues.ts` makes problems of them. */
 export interface IssueParameters extends Complaint {
   readonly part: 'key' | 'value';
+  /** Of findings between values; there is none where a value is wrong as such. */
+  readonly needs?: {
+    /** From the section that was checked. */
+    readonly paths: readonly ConfigPath[];
+    /** Steps from that section to what the finding is about. */
+    readonly depth: number;
+  };
 }
 
 export interface Finding extends Complaint {
@@ -12,12 +19,14 @@ export interface Finding extends Complaint {
   readonly path: ConfigPath;
   /** Where the problem is shown; the value by default. */
   readonly part?: 'key' | 'value';
+  /** What must be right for this to be more than a consequence, from the section that is checked: by default all of it. */
+  readonly needs?: readonly ConfigPath[];
 }
 
 export function checked<S extends z.ZodType>(schema: S, check: (value: z.output<S>) => readonly Finding[]): S {
   return schema.check((context) => {
-    for (const {path, found, allowed, remedy, part = 'value'} of check(context.value)) {
-      const params: IssueParameters = {found, allowed, remedy, part};
+    for (const {path, found, allowed, remedy, part = 'value', needs = [[]]} of check(context.value)) {
+      const params: IssueParameters = {found, allowed, remedy, part, needs: {paths: needs, depth: path.length}};
       // The values are right as such, so the checks of what is around this section can run, too.
       context.issues.push({code: 'custom', input: context.value, path: [...path], params: {...params}, continue: true});
     }
@@ -38,7 +47,7 @@ export function findRepeated(occurrences: readonly Occurrence[], what: string): 
       seen.add(text);
       return [];
     }
-    return [{path, found: `${quote(text)}, ${what}`, allowed: 'each once', remedy: 'remove or change one of the two'}];
+    return [{path, needs: [], found: `${quote(text)}, ${what}`, allowed: 'each once', remedy: 'remove or change one of the two'}];
   });
 }
 

@@ -6,11 +6,10 @@ import type {UserFileResult} from '#src/config/user-file.ts';
 
 /** @param userFiles what was read for each way that names a file, by the name of the way */
 export function compileAuth(input: AuthInput, userFiles: ReadonlyMap<string, UserFileResult>, report: Report): readonly AuthSnapshot[] {
-  return Object.entries(input).map(([name, {basic, forward}]) => {
-    if (forward !== undefined) return compileForward(name, forward);
-    if (basic === undefined) throw new Error('the schema lets no way pass that says nothing');
-    return compileBasic(name, basic, userFiles.get(name), report);
-  });
+  return Object.entries(input).flatMap(([name, {basic, forward}]) => [
+    ...(basic === undefined ? [] : [compileBasic(name, basic, userFiles.get(name), report)]),
+    ...(forward === undefined ? [] : [compileForward(name, forward)]),
+  ]);
 }
 
 function compileForward(name: string, {pool, path, timeout, send, identity}: ForwardInput): ForwardAuthSnapshot {

@@ -6,19 +6,20 @@ import {compileLimits, type RouteDefaults} from '#src/config/compile-shared.ts';
 import {compilePool} from '#src/config/compile-pool.ts';
 import {compileSite} from '#src/config/compile-route.ts';
 import type {CustomerInput} from '#src/config/customer-schema.ts';
-import {findOwnAddresses, type OwnAddressUse} from '#src/config/own-addresses.ts';
+import {findOwnAddresses, type NodeAddresses, type OwnAddressUse} from '#src/config/own-addresses.ts';
+import type {Placement} from '#src/config/parse-partial.ts';
 import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
 import type {Report} from '#src/config/report.ts';
 import {computeRevision} from '#src/config/revision.ts';
 import {compileLoginGuards} from '#src/config/login-schema.ts';
 import {compileRules} from '#src/config/rule-schema.ts';
 import type {UserFileResult} from '#src/config/user-file.ts';
-import type {CertificateSnapshot, CustomerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
+import type {CertificateSnapshot, CustomerSnapshot} from '#src/config/snapshot.ts';
 
 /** All that a customer depends on of the node file. */
 export interface NodeContext {
-  /** Null where the node file is broken: then nothing is compared with it. */
-  readonly node: Pick<NodeSnapshot, 'listeners' | 'admin'> | null;
+  /** What is right of it where the node file is broken; null where nothing is. */
+  readonly node: NodeAddresses | null;
   readonly defaults: RouteDefaults;
 }
 
@@ -27,9 +28,11 @@ export interface CustomerContext extends NodeContext {
   /** By the name of the way under `auth` that names the file. */
   readonly userFiles: ReadonlyMap<string, UserFileResult>;
   readonly nowMs: number;
+  readonly isLost: Placement['isLost'];
 }
 
-export function compileCustomer(input: CustomerInput, context: CustomerContext, report: Report): CustomerSnapshot {
+/** @returns null where there are problems, reported before or here: what is contradictory has no snapshot */
+export function compileCustomer(input: CustomerInput, context: CustomerContext, report: Report): CustomerSnapshot | null {
   const probeHosts = findProbeHosts(input);
   const content = {
     name: input.customer,
@@ -41,18 +44,21 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
     })),
     auth: compileAuth(input.auth, context.userFiles, report),
     loginGuards: compileLoginGuards(input.login_guards),
-    sites: input.sites.map((site) => compileSite(site, context.defaults)),
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
     caps: {websocketsMax: input.caps.websockets, websocketsPerClientMax: input.caps.websockets_per_client},
   };
   warnOfUnusedPools(input, report);
   warnOfUnverifiedPools(input, report);
-  if (context.certificates.every(({result}) => result.ok)) checkReachability(content, context.node, report);
+  if (!context.isLost(['certificates']) && context.certificates.every(({wish, result}) => wish.use !== 'server' || result.ok)) {
+    checkReachability({sites: input.sites, certificates: content.certificates}, context.node, report);
+  }
   if (context.node !== null) {
     for (const use of findOwnAddresses(content, context.node)) report.problem(pathOfServer(use), describeOwnAddress(use));
   }
-  return {...content, revision: computeRevision(content)};
+  if (report.problems.length > 0) return null;
+  const customer = {...content, sites: input.sites.map((site) => compileSite(site, context.defaults))};
+  return {...customer, revision: computeRevision(customer)};
 }
 
 export function pathOfServer({pool, server}: OwnAddressUse): ConfigPath {
@@ -111,7 +117,7 @@ function warnOfUnverifiedPools({pools}: CustomerInput, report: Report): void {
 }
 
 /** Whether the hosts can be served on the listeners that there are. */
-function checkReachability({sites, certificates}: Pick<CustomerSnapshot, 'sites' | 'certificates'>, node: CustomerContext['node'], report: Report): void {
+function checkReachability({sites, certificates}: Pick<CustomerInput, 'sites'> & Pick<CustomerSnapshot, 'certificates'>, node: CustomerContext['node'], report: Report): void {
   if (node === null || !node.listeners.some((listener) => listener.protocol === 'https')) return;
   if (certificates.length === 0) {
     if (report.problems.length > 0 || node.listeners.some((listener) => listener.protocol === 'http' && listener.redirectToHttpsPort === 0)) return;

@@ -3,9 +3,12 @@ import {type Cidr, cidrIncludes, cidrsOverlap, parseCidr, parseCidrs} from '#src
 import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
 
+/** What a customer has for itself alone. */
+export type Claims = Pick<CustomerSnapshot, 'name' | 'networks' | 'sourceAddress'> & {readonly sites: readonly Pick<CustomerSnapshot['sites'][number], 'hosts'>[]};
+
 export interface Claimant {
   readonly file: string;
-  readonly customer: CustomerSnapshot;
+  readonly customer: Claims;
 }
 
 export interface Claim<C extends Claimant> {
@@ -85,7 +88,7 @@ function findOverlaps<C extends Claimant>(claimants: readonly C[]): readonly Con
 }
 
 /** A source address counts as a network of one address: firewalls must not take one customer for another. */
-function networksClaimedBy({networks, sourceAddress}: CustomerSnapshot): readonly {readonly path: ConfigPath; readonly text: string; readonly cidr: Cidr}[] {
+function networksClaimedBy({networks, sourceAddress}: Claims): readonly {readonly path: ConfigPath; readonly text: string; readonly cidr: Cidr}[] {
   const claimed: {path: ConfigPath; text: string; cidr: Cidr}[] = [];
   const claim = (text: string | null, path: ConfigPath): void => {
     const cidr = text === null ? null : parseCidr(text);

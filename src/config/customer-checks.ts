@@ -18,12 +18,13 @@ export function checkCustomer(customer: CustomerFacts & AuthFacts): readonly Fin
 }
 
 function checkServers({networks, pools}: CustomerFacts): readonly Finding[] {
+  if (networks.length === 0) return [];
   const cidrs = networks.map(parseCidr).filter((cidr) => cidr !== null);
   return Object.entries(pools).flatMap(([name, {servers}]) => servers.flatMap(({address}, index): readonly Finding[] => {
     const ip = parseIp(address.address);
     if (ip !== null && cidrs.some((cidr) => cidrContains(cidr, ip))) return [];
     return [{
-      path: ['pools', name, 'servers', index, 'address'],
+      path: ['pools', name, 'servers', index, 'address'], needs: [['networks']],
       found: formatSocketAddress(address),
       allowed: "an address inside the customer's own networks",
       remedy: 'correct the address, or add its network to `networks`',
@@ -37,7 +38,7 @@ function checkSourceAddress({source_address: source, pools}: CustomerFacts): rea
   const addresses = Object.values(pools).flatMap(({servers}) => servers.map(({address}) => address.address));
   const families = [['ipv4', addresses.some((address) => !address.includes(':'))], ['ipv6', addresses.some((address) => address.includes(':'))]] as const;
   return families.filter(([family, isNeeded]) => isNeeded && source[family] === undefined).map(([family]) => ({
-    path: ['source_address'],
+    path: ['source_address'], needs: [['source_address', family]],
     found: `no ${family} address, although there are servers of that family`,
     allowed: 'a source address for each family that servers have',
     remedy: `add the key ${family}`,
@@ -52,7 +53,7 @@ function checkHosts({sites}: CustomerFacts): readonly Finding[] {
 function checkPools({pools, sites}: CustomerFacts): readonly Finding[] {
   const known = Object.keys(pools);
   return sites.flatMap(({routes}, siteIndex) => routes.flatMap(({pool}, index): readonly Finding[] => (pool === undefined || Object.hasOwn(pools, pool) ? [] : [{
-    path: ['sites', siteIndex, 'routes', index, 'pool'],
+    path: ['sites', siteIndex, 'routes', index, 'pool'], needs: [['pools', pool]],
     found: `${quote(pool)}, a pool that does not exist`,
     allowed: known.length === 0 ? 'a pool of this customer (there is none)' : `a pool of this customer: ${known.join(', ')}`,
     remedy: 'correct the name, or add the pool',

@@ -4,15 +4,19 @@ import type {IssueParameters} from '#src/config/checks.ts';
 import {type Complaint, type ConfigPath, describeValue, quote} from '#src/config/problem.ts';
 import type {Report} from '#src/config/report.ts';
 
-type Issue = z.core.$ZodIssue;
+export type Issue = z.core.$ZodIssue;
 
 /** Reports every issue of a document's value. */
 export function reportIssues(report: Report, value: unknown, issues: readonly Issue[]): void {
   for (const issue of issues) reportIssue(report, value, issue);
 }
 
+export function pathOfIssue({path}: Issue): ConfigPath {
+  return path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+}
+
 function reportIssue(report: Report, root: unknown, issue: Issue): void {
-  const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+  const path = pathOfIssue(issue);
   const value = valueAt(root, path);
   switch (issue.code) {
     case 'unrecognized_keys':

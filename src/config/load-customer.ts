@@ -8,12 +8,14 @@ import path from 'node:path';
 import {type CertificateWish, listCertificates} from '#src/config/certificate-wishes.ts';
 import {CERTIFICATE_FILE_BYTES_MAX, type CertificateResult, compileCertificate, compileRoots, expiryOf} from '#src/config/certificates.ts';
 import {compileCustomer, type NodeContext} from '#src/config/compile-customer.ts';
+import type {Claims} from '#src/config/conflicts.ts';
 import {type CustomerInput, customerSchema} from '#src/config/customer-schema.ts';
 import {CONFIG_FILE_BYTES_MAX, type Locate, parseConfigDocument} from '#src/config/document.ts';
 import {type FileSource, isSameContent, type ReadResult} from '#src/config/file-source.ts';
-import {reportIssues, valueAt} from '#src/config/issues.ts';
+import {valueAt} from '#src/config/issues.ts';
+import {parsePartial, type Placement, WHOLE} from '#src/config/parse-partial.ts';
 import type {Problem} from '#src/config/problem.ts';
-import {type Report, reportOn, reportUnreadable} from '#src/config/report.ts';
+import {type Report, reportOn, reportOnPart, reportUnreadable} from '#src/config/report.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
 import {parseUserFile, USER_FILE_BYTES_MAX, type UserFileResult} from '#src/config/user-file.ts';
 
@@ -26,6 +28,10 @@ export interface CustomerResult {
   readonly customer: CustomerSnapshot | null;
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
+  /** What is right of all that no two customers may have, also where the file has problems; null where nothing is. */
+  readonly claims: Claims | null;
+  /** Of the claims in the document. */
+  readonly placement: Placement;
   readonly locate: Locate;
   readonly origin: CustomerOrigin;
 }
@@ -68,6 +74,9 @@ export interface CustomerLoading {
 
 const NO_PLACE: Locate = () => ({line: 1, column: 1});
 
+/** Files without them still have much to be checked. */
+const STAND_INS = {customer: 'unknown', networks: [], sites: []} as const;
+
 /** @param before what an earlier load made of the same file */
 export async function loadCustomer(file: string, loading: CustomerLoading, before: CustomerResult | undefined): Promise<CustomerResult> {
   const read = await loading.source.readText(file, CONFIG_FILE_BYTES_MAX, before?.origin.read);
@@ -98,30 +107,32 @@ function hasNewExpiry({certificates, nowMs: thenMs}: CustomerOrigin, nowMs: numb
 async function makeCustomer(file: string, read: ReadResult, loading: CustomerLoading, known: Pick<CustomerOrigin, 'certificates' | 'userFiles'> | null): Promise<CustomerResult> {
   const {context, nowMs} = loading;
   const origin: CustomerOrigin = {read, certificates: [], userFiles: [], ...known, context, nowMs};
-  if (!read.ok) return toResult(null, NO_PLACE, null, reportUnreadable(file, read.reason), origin);
+  if (!read.ok) return toResult({name: null, locate: NO_PLACE, origin}, reportUnreadable(file, read.reason));
   const document = parseConfigDocument(file, read.text);
   const report = reportOn(document);
   const written = valueAt(document.value, ['customer']);
-  const name = typeof written === 'string' ? written : null;
-  if (document.syntaxProblems.length > 0) return toResult(name, document.locate, null, report, origin);
-  const parsed = customerSchema.safeParse(document.value);
-  if (!parsed.success) {
-    reportIssues(report, document.value, parsed.error.issues);
-    return toResult(name, document.locate, null, report, origin);
-  }
-  const certificates = known?.certificates ?? await readCertificates(parsed.data, file, loading.source);
-  const userFiles = known?.userFiles ?? await readUserFiles(parsed.data, file, loading.source);
-  const customer = compileCustomer(parsed.data, {
-    ...context, nowMs,
+  const named = {name: typeof written === 'string' ? written : null, locate: document.locate};
+  if (document.syntaxProblems.length > 0) return toResult({...named, origin}, report);
+  const {value: input, ...placement} = parsePartial(customerSchema, document.value, STAND_INS, report);
+  if (input === null) return toResult({...named, origin}, report);
+  const certificates = known?.certificates ?? await readCertificates(input, file, loading.source);
+  const userFiles = known?.userFiles ?? await readUserFiles(input, file, loading.source);
+  const customer = compileCustomer(input, {
+    ...context, nowMs, isLost: placement.isLost,
     certificates: certificates.map(({wish, result}) => ({wish, result})),
     userFiles: new Map(userFiles.map(({auth, result}) => [auth, result])),
-  }, report);
-  return toResult(name, document.locate, customer, report, {...origin, certificates, userFiles});
+  }, report.problems.length === 0 ? report : reportOnPart(report, placement.placeOf));
+  return toResult({...named, customer, claims: customer ?? claimsOf(input), placement, origin: {...origin, certificates, userFiles}}, report);
 }
 
-function toResult(name: string | null, locate: Locate, customer: CustomerSnapshot | null, report: Report, origin: CustomerOrigin): CustomerResult {
-  const {file, problems, warnings} = report;
-  return {file, name, locate, customer: problems.length === 0 ? customer : null, problems, warnings, origin};
+function claimsOf({customer: name, networks, source_address: source, sites}: CustomerInput): Claims {
+  return {name, networks, sourceAddress: {ipv4: source?.ipv4 ?? null, ipv6: source?.ipv6 ?? null}, sites: sites.map(({hosts}) => ({hosts}))};
+}
+
+type Made = Pick<CustomerResult, 'name' | 'locate' | 'origin'> & Partial<Pick<CustomerResult, 'customer' | 'claims' | 'placement'>>;
+
+function toResult(made: Made, {file, problems, warnings}: Report): CustomerResult {
+  return {file, customer: null, claims: null, placement: WHOLE, ...made, problems, warnings};
 }
 
 async function readCertificates(input: CustomerInput, file: string, source: FileSource): Promise<readonly CertificateOrigin[]> {

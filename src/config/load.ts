@@ -6,9 +6,10 @@ import {type CompiledNode, compileNode, fallbackDefaults} from '#src/config/comp
 import {type Claimant, describeConflict, findConflicts, findShadowedHosts} from '#src/config/conflicts.ts';
 import {CONFIG_FILE_BYTES_MAX, type ConfigDocument, parseConfigDocument} from '#src/config/document.ts';
 import type {FileSource} from '#src/config/file-source.ts';
-import {reportIssues, valueAt} from '#src/config/issues.ts';
+import {valueAt} from '#src/config/issues.ts';
 import {type CustomerResult, loadCustomer} from '#src/config/load-customer.ts';
-import {nodeSchema} from '#src/config/node-schema.ts';
+import {type NodeInput, nodeSchema} from '#src/config/node-schema.ts';
+import {type Parsed, parsePartial} from '#src/config/parse-partial.ts';
 import {compareProblems, type Problem} from '#src/config/problem.ts';
 import {createReport, type Report, reportOn, reportUnreadable} from '#src/config/report.ts';
 import {computeRevision} from '#src/config/revision.ts';
@@ -44,10 +45,11 @@ export async function loadConfig(nodeFile: string, source: FileSource, options: 
   if (!read.ok) return combine(null, reportUnreadable(nodeFile, read.reason), []);
   const document = parseConfigDocument(nodeFile, read.text);
   const report = reportOn(document);
-  const compiled = compileNodeDocument(document, report, options);
+  const parsed = parseNodeDocument(document, report);
+  const compiled = parsed === null || parsed.value === null ? null : compileNode(parsed.value, document.file, options.cores);
   const files = await findCustomerFiles(document, source, report);
   const node = report.problems.length === 0 ? compiled : null;
-  const loading = {source, context: contextOf(node, before), nowMs: options.nowMs};
+  const loading = {source, context: contextOf(compiled, parsed?.isLost(['admin']) === true, before), nowMs: options.nowMs};
   const known = new Map(before?.customers.map((customer) => [customer.file, customer]));
   const customers: CustomerResult[] = [];
   for (const file of files) customers.push(await loadCustomer(file, loading, known.get(file)));
@@ -55,19 +57,15 @@ export async function loadConfig(nodeFile: string, source: FileSource, options: 
 }
 
 /** The same object as before where nothing has changed, so that it is compared once and not for every customer. */
-function contextOf(compiled: CompiledNode | null, before: ConfigResult | null): NodeContext {
+function contextOf(compiled: CompiledNode | null, isAdminLost: boolean, before: ConfigResult | null): NodeContext {
   const {node, defaults} = compiled ?? {node: null, defaults: fallbackDefaults()};
-  const context = {node: node === null ? null : {listeners: node.listeners, admin: node.admin}, defaults};
+  const context = {node: node === null ? null : {listeners: node.listeners, admin: isAdminLost ? null : node.admin}, defaults};
   const known = before?.customers[0]?.origin.context;
   return isDeepStrictEqual(known, context) ? known as NodeContext : context;
 }
 
-function compileNodeDocument(document: ConfigDocument, report: Report, {cores}: LoadOptions): CompiledNode | null {
-  if (document.syntaxProblems.length > 0) return null;
-  const parsed = nodeSchema.safeParse(document.value);
-  if (parsed.success) return compileNode(parsed.data, document.file, cores);
-  reportIssues(report, document.value, parsed.error.issues);
-  return null;
+function parseNodeDocument(document: ConfigDocument, report: Report): Parsed<NodeInput> | null {
+  return document.syntaxProblems.length > 0 ? null : parsePartial(nodeSchema, document.value, {listeners: []}, report);
 }
 
 /**
@@ -103,12 +101,17 @@ function combine(node: NodeSnapshot | null, nodeReport: Report, customers: reado
   };
 }
 
+type ClaimingFile = Claimant & Pick<CustomerResult, 'placement' | 'locate'>;
+
 /** What is wrong between customers, each side of it in its own file. */
 function checkAcross(customers: readonly CustomerResult[]): readonly Report[] {
-  const claimants: (Claimant & Pick<CustomerResult, 'locate'>)[] = [];
-  for (const {file, customer, locate} of customers) if (customer !== null) claimants.push({file, customer, locate});
+  const claimants: ClaimingFile[] = [];
+  for (const {file, claims, placement, locate} of customers) {
+    // A path is no name that a customer can have: files without one have none in common.
+    if (claims !== null) claimants.push({file, customer: placement.isLost(['customer']) ? {...claims, name: file} : claims, placement, locate});
+  }
   const reports: Report[] = [];
-  const reportTo = ({file, locate}: Pick<CustomerResult, 'file' | 'locate'>): Report => {
+  const reportTo = ({file, locate}: ClaimingFile): Report => {
     const report = createReport(file, locate);
     reports.push(report);
     return report;
@@ -116,11 +119,11 @@ function checkAcross(customers: readonly CustomerResult[]): readonly Report[] {
   for (const conflict of findConflicts(claimants)) {
     for (const side of [0, 1] as const) {
       const {claimant, path: place} = conflict.claims[side];
-      reportTo(claimant).problem(place, describeConflict(conflict, side));
+      reportTo(claimant).problem(claimant.placement.placeOf(place), describeConflict(conflict, side));
     }
   }
   for (const {claim, wildcard} of findShadowedHosts(claimants)) {
-    reportTo(claim.claimant).warning(claim.path, {
+    reportTo(claim.claimant).warning(claim.claimant.placement.placeOf(claim.path), {
       found: `"${claim.text}", which lies under the wildcard ${wildcard.text} in ${wildcard.claimant.file}`,
       allowed: 'hosts outside the wildcards of other customers',
       remedy: 'make sure that both customers know: the exact host wins',

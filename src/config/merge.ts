@@ -43,6 +43,7 @@ export interface MergeResult {
 }
 
 interface Candidate extends Claimant {
+  readonly customer: CustomerSnapshot;
   readonly source: CustomerResult;
   /** What this customer had before, in force since the last good configuration. */
   readonly held: CustomerSnapshot | null;

@@ -31,14 +31,14 @@ function checkRedirects({listeners}: NodeFacts): readonly Finding[] {
     if (listener.redirect_to_https === false) return [];
     const path = ['listeners', index, 'redirect_to_https'];
     if (listener.protocol === 'https') {
-      return [{path, found: 'a redirect to https on a https listener', allowed: 'redirect_to_https on listeners with protocol: http', remedy: 'remove the key'}];
+      return [{path, needs: [['listeners', index]], found: 'a redirect to https on a https listener', allowed: 'redirect_to_https on listeners with protocol: http', remedy: 'remove the key'}];
     }
     const target = findRedirectTarget(listener, listeners);
     if (target === undefined) {
-      return [{path, found: 'a redirect to https', allowed: 'redirect_to_https where there is a listener with protocol: https', remedy: 'add a https listener, or remove the key'}];
+      return [{path, needs: [['listeners']], found: 'a redirect to https', allowed: 'redirect_to_https where there is a listener with protocol: https', remedy: 'add a https listener, or remove the key'}];
     }
     if (listener.redirect_to_https !== true || target.address.port !== 0) return [];
-    return [{path, found: `a redirect to the listener ${target.name}, whose port is chosen by the system`, allowed: 'a https listener with a fixed port, or the port in place of true', remedy: 'give the https listener a port'}];
+    return [{path, needs: [['listeners']], found: `a redirect to the listener ${target.name}, whose port is chosen by the system`, allowed: 'a https listener with a fixed port, or the port in place of true', remedy: 'give the https listener a port'}];
   });
 }
 
@@ -47,7 +47,7 @@ function checkCollisions({listeners, admin}: NodeFacts): readonly Finding[] {
   return listeners.flatMap(({address}, index): readonly Finding[] => {
     const other = all.slice(0, index + 1).find((candidate) => addressesCollide(candidate.address, address));
     return other === undefined ? [] : [{
-      path: ['listeners', index, 'address'],
+      path: ['listeners', index, 'address'], needs: other === all[0] ? [['admin']] : [],
       found: `${formatSocketAddress(address)}, which ${other.name} takes (${formatSocketAddress(other.address)})`,
       allowed: 'an address and port of its own for every listener',
       remedy: 'change the port of one of the two',

@@ -28,9 +28,13 @@ export interface OwnAddressUse {
   readonly listener: string;
 }
 
+/** Where the node listens. `admin` is null where the node file gives a wrong one. */
+export type NodeAddresses = Pick<NodeSnapshot, 'listeners'> & {readonly admin: SocketAddress | null};
+
 /** Servers of the customer that are Torwart itself. */
-export function findOwnAddresses(customer: Pick<CustomerSnapshot, 'pools'>, node: Pick<NodeSnapshot, 'listeners' | 'admin'>): readonly OwnAddressUse[] {
-  const own = [...node.listeners.map((listener) => ({...listener, name: `the listener ${listener.name}`})), {...node.admin, name: 'the admin listener'}];
+export function findOwnAddresses(customer: Pick<CustomerSnapshot, 'pools'>, {listeners, admin}: NodeAddresses): readonly OwnAddressUse[] {
+  const own = listeners.map(({name, address, port}) => ({name: `the listener ${name}`, address, port}));
+  if (admin !== null) own.push({...admin, name: 'the admin listener'});
   const uses: OwnAddressUse[] = [];
   for (const pool of customer.pools) {
     for (const [server, address] of pool.servers.entries()) {

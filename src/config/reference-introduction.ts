@@ -53,6 +53,11 @@ not know.
 file:line:column: key: found …; allowed: …; remedy: …
 \`\`\`
 
+All of them come in one round: what is right of a file is checked although other parts of it are wrong. Only what would be judged by a
+wrong, missing or misspelt value waits until that is mended: how the keys of its own section fit together, what refers to it or lies in
+it (the servers, while a network is wrong), and, where it is broken YAML, the whole file. Warnings about a file wait
+until its values are right.
+
 Beyond each file, it checks that
 
 - networks are internal and no two customers' networks overlap; every server lies inside its own customer's networks, and is no

@@ -24,6 +24,11 @@ export function createReport(file: string, locate: Locate): Report {
   };
 }
 
+/** The same report, for what was made of only a part of the document: warnings could be mere consequences. */
+export function reportOnPart(report: Report, placeOf: (path: ConfigPath) => ConfigPath): Report {
+  return {...report, problem: (path, complaint, part) => report.problem(placeOf(path), complaint, part), warning: () => undefined};
+}
+
 /** A report that begins with what is wrong with the syntax of the document. */
 export function reportOn(document: ConfigDocument): Report {
   const report = createReport(document.file, document.locate);

@@ -85,15 +85,16 @@ function checkPrefix(route: RouteFacts): readonly Finding[] {
 
 /** Two routes that match the same requests: one of them would never be used. */
 export function checkSite({routes}: {readonly routes: readonly RouteFacts[]}): readonly Finding[] {
-  const seen = new Set<string>();
+  const seen = new Map<string, number>();
   const findings: Finding[] = [];
   for (const [index, route] of routes.entries()) {
     const place = `${route.match} ${route.match === 'prefix' ? route.path.replace(/(?<=.)\/$/, '') : route.path}`;
     const keys = (route.methods.length === 0 ? ['*'] : [...new Set(route.methods)]).map((method) => `${method} ${place}`);
-    if (keys.some((key) => seen.has(key))) {
-      findings.push({path: ['routes', index, 'path'], found: `${quote(route.path)} for the second time`, allowed: 'one route for each path, match and method', remedy: 'remove one of the two, or give them different methods'});
+    const other = keys.map((key) => seen.get(key)).find((first) => first !== undefined);
+    if (other !== undefined) {
+      findings.push({path: ['routes', index, 'path'], needs: [['routes', other], ['routes', index]], found: `${quote(route.path)} for the second time`, allowed: 'one route for each path, match and method', remedy: 'remove one of the two, or give them different methods'});
     }
-    for (const key of keys) seen.add(key);
+    for (const key of keys) seen.set(key, seen.get(key) ?? index);
   }
   return findings;
 }

@@ -34,7 +34,7 @@ function load(files: Files, before: ConfigResult | null, {isSure = true, nowMs =
 
 /** All that a load says, without what it was made of. */
 function saidBy({customers, ...rest}: ConfigResult): unknown {
-  return {...rest, customers: customers.map(({locate: _locate, origin: _origin, ...said}) => said)};
+  return {...rest, customers: customers.map(({locate: _locate, placement: _placement, origin: _origin, ...said}) => said)};
 }
 
 function filesOf(customers: Readonly<Record<string, string>>, node = NODE_TEXT): Map<string, string> {
