@@ -3,6 +3,7 @@
  * moving it must cost a field write and nothing else: a hashed wheel (Varghese and Lauck, 1987) of intrusive lists, in which an entry
  * whose deadline moved later stays where it is until its old slot comes up.
  */
+import type {FaultCode} from '#src/core/faults.ts';
 
 const SLOTS = 512;
 /** Index behind the slots: the list of the entries that are due, while they are being fired. */
@@ -21,18 +22,26 @@ export abstract class Deadlined {
 
   /** The deadline has passed; the entry is no longer armed and may be armed again. */
   abstract onDeadline(nowMs: number): void;
+
+  /** Given up at once, whatever it is at. */
+  abstract lose(fault: FaultCode): void;
 }
 
 /** Fires never early, and late by less than a tick and the time between two calls of `advance`. */
 export class DeadlineWheel {
   readonly #tickMs: number;
+  readonly #onError: (entry: Deadlined, error: unknown) => void;
   readonly #lists: (Deadlined | null)[] = Array.from({length: SLOTS + 1}, () => null);
   #tick: number;
   #size = 0;
 
-  /** Times are in milliseconds of one monotonic clock. */
-  constructor(tickMs: number, nowMs: number) {
+  /**
+   * Times are in milliseconds of one monotonic clock.
+   * @param onError an entry's `onDeadline` has thrown: it has no deadline any more; the others still fire
+   */
+  constructor(tickMs: number, nowMs: number, onError: (entry: Deadlined, error: unknown) => void) {
     this.#tickMs = tickMs;
+    this.#onError = onError;
     this.#tick = Math.floor(nowMs / tickMs);
   }
 
@@ -63,7 +72,7 @@ export class DeadlineWheel {
 
   /**
    * Fires what is due, each entry once, in no particular order. However long the last call is ago, every slot is looked at once at
-   * most. What an exception of an entry left unfired is fired by the next call.
+   * most. What an exception of `onError` left unfired is fired by the next call.
    */
   advance(nowMs: number): void {
     const tick = Math.floor(nowMs / this.#tickMs);
@@ -94,7 +103,11 @@ export class DeadlineWheel {
     }
     entry.wheelSlot = UNARMED;
     this.#size--;
-    entry.onDeadline(nowMs);
+    try {
+      entry.onDeadline(nowMs);
+    } catch (error) {
+      this.#onError(entry, error);
+    }
   }
 
   /** A deadline beyond the wheel's span is parked for a whole turn and then placed anew. */

@@ -75,6 +75,10 @@ export class AuthRequest extends Deadlined implements ResponseHandler, PendingVe
     this.#settle(UNAVAILABLE);
   }
 
+  lose(fault: FaultCode): void {
+    this.#settle({type: 'refused', fault});
+  }
+
   /** False where the request could not be sent. */
   #attempt(excluded: UpstreamEndpoint | null): boolean {
     const {upstream, pool, hash, random, head, timeoutMs} = this.#parts;

@@ -1,5 +1,6 @@
 /** One attempt to log in, from its body to the application's answer. */
 import {Deadlined} from '#src/core/deadline-wheel.ts';
+import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
@@ -84,6 +85,12 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
     this.#listener = null;
     this.#guard.parts.tally.delayed--;
     listener?.onVerdict(this.#admit());
+  }
+
+  lose(fault: FaultCode): void {
+    const listener = this.#listener;
+    this.cancel();
+    listener?.onVerdict({type: 'refused', fault});
   }
 
   /** The client has gone while it waited: nothing was tried. */

@@ -62,7 +62,10 @@ export class Proxy {
     const hash = new KeyedHash(memory.hashSecret);
     const reportBug = (error: unknown): void => environment.log('error', 'an exception ended a connection: please report this', {error: error instanceof Error ? error.stack ?? error.message : String(error)});
     const clock = new Clock(environment.time);
-    const wheel = new DeadlineWheel(LIMITS.wheelTickMs, clock.nowMs);
+    const wheel = new DeadlineWheel(LIMITS.wheelTickMs, clock.nowMs, (entry, error) => {
+      reportBug(error);
+      entry.lose('internal');
+    });
     this.#environment = environment;
     this.#clock = clock;
     this.#wheel = wheel;

@@ -123,6 +123,12 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
     this.#endBoth('websocket_idle');
   }
 
+  lose(fault: FaultCode): void {
+    this.#parts.stream.endTunnel();
+    this.#parts.downstream.abort();
+    this.#end(fault);
+  }
+
   /** A reload has taken away what the tunnel was opened under. */
   withdraw(): void {
     this.#endBoth('route_withdrawn');

@@ -102,7 +102,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
       act();
     } catch (error) {
       this.#upstream.reportBug(error);
-      this.#fail('internal');
+      this.lose('internal');
     }
   }
 
@@ -184,7 +184,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
       this.#read(length);
     } catch (error) {
       this.#upstream.reportBug(error);
-      this.#fail('internal');
+      this.lose('internal');
     }
     return true;
   }
@@ -223,7 +223,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     while (this.#phase === 'head') {
       const end = head.parse(bytes, at, length, this.#method);
       if (end === INVALID) {
-        this.#fail(head.fault);
+        this.lose(head.fault);
         return;
       }
       if (end === INCOMPLETE) {
@@ -249,11 +249,11 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   /** 100 is consumed, 103 may be forwarded, 101 was not asked for; all others are dropped. */
   #acceptInterim(head: ResponseHead): boolean {
     if (head.status === 101) {
-      this.#fail('upstream_upgrade_unasked');
+      this.lose('upstream_upgrade_unasked');
       return false;
     }
     if (++this.#interims > LIMITS.interimResponsesMax) {
-      this.#fail('upstream_head_invalid');
+      this.lose('upstream_head_invalid');
       return false;
     }
     if (head.status === 103) this.#headHandler?.onInterimResponse(head);
@@ -281,11 +281,11 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     if (this.#phase !== 'body') return;
     const at = this.#body.decode(bytes, start, end, this);
     if (this.#phase !== 'body') return;
-    if (this.#body.isInvalid) this.#fail('upstream_chunk_invalid');
+    if (this.#body.isInvalid) this.lose('upstream_chunk_invalid');
     else if (!this.#body.isComplete) {
       this.#waitForBody();
       this.#handler?.onUpstreamReadEnd();
-    } else if (at < end) this.#fail('upstream_surplus');
+    } else if (at < end) this.lose('upstream_surplus');
     else this.#finish();
   }
 
@@ -305,7 +305,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     handler?.onResponseEnd();
   }
 
-  #fail(fault: FaultCode): void {
+  lose(fault: FaultCode): void {
     const handler = this.#detach();
     this.destroy();
     handler?.onUpstreamFault(fault);
@@ -371,7 +371,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     this.#waiting = 'none';
     if (waiting === 'none') return;
     if (waiting === 'keep_alive' || waiting === 'linger') this.destroy();
-    else this.#fail(FAULT_OF_WAITING[waiting]);
+    else this.lose(FAULT_OF_WAITING[waiting]);
   }
 
   /** While the client is the slower one, its own deadline counts: an upload may take as long as it goes on. */

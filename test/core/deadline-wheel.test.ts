@@ -6,6 +6,10 @@ import {testProperty} from '#test/support/property.ts';
 
 const TICK_MS = 250;
 
+function rethrow(_entry: Deadlined, error: unknown): never {
+  throw error;
+}
+
 class Probe extends Deadlined {
   readonly firedMs: number[] = [];
   /** What else happens when it fires. */
@@ -15,10 +19,14 @@ class Probe extends Deadlined {
     this.firedMs.push(nowMs);
     this.react(nowMs);
   }
+
+  override lose(): void {
+    assert.fail('only onError decides that');
+  }
 }
 
 test('fires once, never early, at most one tick and one pause late', () => {
-  const wheel = new DeadlineWheel(TICK_MS, 1_000);
+  const wheel = new DeadlineWheel(TICK_MS, 1_000, rethrow);
   const probe = new Probe();
   wheel.arm(probe, 2_001);
   for (let nowMs = 1_000; nowMs <= 4_000; nowMs += 50) wheel.advance(nowMs);
@@ -27,7 +35,7 @@ test('fires once, never early, at most one tick and one pause late', () => {
 });
 
 test('a deadline that has passed fires with the next tick', () => {
-  const wheel = new DeadlineWheel(TICK_MS, 10_000);
+  const wheel = new DeadlineWheel(TICK_MS, 10_000, rethrow);
   const probe = new Probe();
   wheel.arm(probe, 5);
   wheel.advance(10_249);
@@ -37,7 +45,7 @@ test('a deadline that has passed fires with the next tick', () => {
 });
 
 test('a later deadline is only written down, an earlier one moves the entry', () => {
-  const wheel = new DeadlineWheel(TICK_MS, 0);
+  const wheel = new DeadlineWheel(TICK_MS, 0, rethrow);
   const probe = new Probe();
   wheel.arm(probe, 1_000);
   const slot = probe.wheelSlot;
@@ -52,7 +60,7 @@ test('a later deadline is only written down, an earlier one moves the entry', ()
 
 test('deadlines beyond the span of the wheel work, and so does one that never comes', () => {
   const hourMs = 3_600_000;
-  const wheel = new DeadlineWheel(TICK_MS, 0);
+  const wheel = new DeadlineWheel(TICK_MS, 0, rethrow);
   const far = new Probe(), never = new Probe();
   wheel.arm(far, 3 * hourMs);
   wheel.arm(never, Infinity);
@@ -64,7 +72,7 @@ test('deadlines beyond the span of the wheel work, and so does one that never co
 
 test('after a pause of days everything that is due fires once, though it arms itself again', () => {
   const dayMs = 86_400_000;
-  const wheel = new DeadlineWheel(TICK_MS, 0);
+  const wheel = new DeadlineWheel(TICK_MS, 0, rethrow);
   const probes = Array.from({length: 2_000}, () => new Probe());
   for (const [index, probe] of probes.entries()) {
     probe.react = (): void => wheel.arm(probe, (index + 1) * 100);
@@ -78,7 +86,7 @@ test('after a pause of days everything that is due fires once, though it arms it
 });
 
 test('an entry that fires may disarm and postpone others that are due at the same time', () => {
-  const wheel = new DeadlineWheel(TICK_MS, 0);
+  const wheel = new DeadlineWheel(TICK_MS, 0, rethrow);
   const [a, b, c] = [new Probe(), new Probe(), new Probe()];
   const probes = [a, b, c];
   const others = (probe: Probe): Probe[] => probes.filter((other) => other !== probe);
@@ -99,8 +107,22 @@ test('an entry that fires may disarm and postpone others that are due at the sam
   assert.equal(probes.reduce((fired, {firedMs}) => fired + firedMs.length, 0), 2);
 });
 
+test('an exception of an entry is reported with it, and the others fire', () => {
+  const lost: Deadlined[] = [];
+  const wheel = new DeadlineWheel(TICK_MS, 0, (entry) => { lost.push(entry); });
+  const probes = [new Probe(), new Probe(), new Probe()] as const;
+  for (const probe of probes) wheel.arm(probe, 100);
+  probes[1].react = (): never => {
+    throw new Error('broken');
+  };
+  wheel.advance(1_000);
+  assert.deepEqual(probes.map(({firedMs}) => firedMs.length), [1, 1, 1]);
+  assert.ok(lost.length === 1 && lost[0] === probes[1]);
+  assert.equal(wheel.size, 0);
+});
+
 test('what an exception left unfired is fired by the next call', () => {
-  const wheel = new DeadlineWheel(TICK_MS, 0);
+  const wheel = new DeadlineWheel(TICK_MS, 0, rethrow);
   const probes = [new Probe(), new Probe(), new Probe()];
   for (const probe of probes) {
     probe.react = (): never => {
@@ -115,7 +137,7 @@ test('what an exception left unfired is fired by the next call', () => {
 });
 
 test('a clock that stands still or goes back fires nothing early', () => {
-  const wheel = new DeadlineWheel(TICK_MS, 10_000);
+  const wheel = new DeadlineWheel(TICK_MS, 10_000, rethrow);
   const probe = new Probe();
   wheel.arm(probe, 10_500);
   for (const nowMs of [10_000, 9_000, 0, 10_499]) wheel.advance(nowMs);
@@ -125,7 +147,7 @@ test('a clock that stands still or goes back fires nothing early', () => {
 });
 
 test('what is not a time is refused', () => {
-  const wheel = new DeadlineWheel(TICK_MS, 0);
+  const wheel = new DeadlineWheel(TICK_MS, 0, rethrow);
   for (const deadlineMs of [Number.NaN, -1]) assert.throws(() => wheel.arm(new Probe(), deadlineMs), RangeError);
   assert.equal(wheel.size, 0);
 });
@@ -143,7 +165,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
 /** An entry must have fired once its deadline is a tick ago, and may not have before it. */
 testProperty('agrees with a list of deadlines', fc.property(fc.nat(1_000_000), fc.array(anyStep, {maxLength: 80, size: 'max'}), (startMs, steps) => {
   let nowMs = startMs;
-  const wheel = new DeadlineWheel(TICK_MS, nowMs);
+  const wheel = new DeadlineWheel(TICK_MS, nowMs, rethrow);
   const probes = Array.from({length: ENTRIES}, () => new Probe());
   const deadlines = new Map<Probe, number>();
   for (const step of steps) {

@@ -77,6 +77,24 @@ describe('the client is slow', () => {
     assert.equal(proxy.proxy.openConnections, 0);
   });
 
+  test('and a bug is met at its deadline: its connection is lost, and the others are answered', async (context) => {
+    const {proxy, client} = await stage(context);
+    const other = await proxy.connect(context);
+    for (const each of [client, other]) each.send('GET / HTTP/1.1\r\n');
+    await eventually('both are here', () => proxy.proxy.openConnections === 2);
+    await settle();
+    const {time} = proxy;
+    const unixMs = time.unixMs.bind(time);
+    time.unixMs = (): never => {
+      time.unixMs = unixMs;
+      throw new Error('broken');
+    };
+    proxy.pass(TIMEOUTS.requestHeadMs + 500);
+    assert.equal(proxy.fault('internal'), 1);
+    assert.equal(proxy.reports.length, 1);
+    await eventually('the other one is answered', () => client.received.startsWith('HTTP/1.1 408') !== other.received.startsWith('HTTP/1.1 408'));
+  });
+
   test('within a head, whatever it sends meanwhile: 408', async (context) => {
     const set = await stage(context);
     const {proxy, client} = set;
