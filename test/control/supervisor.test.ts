@@ -103,7 +103,7 @@ test('a configuration that one thread refuses is taken back from the others', as
 
 for (const [behaviour, error] of [['die', /died: died of the configuration/], ['silent', /no answer/]] as const) {
   test(`a thread that ${behaviour}s in a configuration is replaced and the change taken back`, async context => {
-    const {supervisor, slots, records} = await startStage(context, makeSnapshot('r1', [ACME]), {timings: {configureMs: 300}});
+    const {supervisor, slots, records} = await startStage(context, makeSnapshot('r1', [ACME]), {timings: {configureMs: 3_000}});
     const outcome = await supervisor.configure(slots.assign(makeSnapshot('r2', [makeCustomer(`${behaviour}-1`)])));
     assert.ok(!outcome.ok);
     assert.match(outcome.error, error);
@@ -138,7 +138,7 @@ for (const command of ['crash', 'exit'] as const) {
 
 for (const command of ['block', 'mute'] as const) {
   test(`a thread that is silent (${command}) is replaced`, async context => {
-    const {supervisor, lines, command: send} = await startStage(context, makeSnapshot('r1'), {timings: {silenceMs: 300, checkEveryMs: 20}});
+    const {supervisor, lines, command: send} = await startStage(context, makeSnapshot('r1'), {timings: {silenceMs: 2_000, checkEveryMs: 20}});
     send({thread: 1, command});
     await eventually('it was replaced', () => supervisor.reportThreads()[1]?.restarts === 1 && supervisor.describeUnreadiness() === null);
     assert.equal(supervisor.reportThreads()[0]?.restarts, 0);
@@ -148,7 +148,7 @@ for (const command of ['block', 'mute'] as const) {
 
 test('a pause of the whole process is nobody\'s fault', async context => {
   const clock = {offsetMs: 0};
-  const timings = {silenceMs: 300, checkEveryMs: 20};
+  const timings = {silenceMs: 2_000, checkEveryMs: 20};
   const {supervisor, lines} = await startStage(context, makeSnapshot('r1'), {timings, clock: () => performance.now() + clock.offsetMs});
   await eventually('heartbeats arrive', () => supervisor.reportThreads().every(({loopDelayMaxMs}) => loopDelayMaxMs === 2));
   clock.offsetMs = 60_000;

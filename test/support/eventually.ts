@@ -1,4 +1,4 @@
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 30_000;
 const STEP_MS = 2;
 
 /** Waits until the condition holds; fails with the description when it does not come true in time. */
