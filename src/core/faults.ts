@@ -119,6 +119,7 @@ export const FAULTS = {
   endpoint_saturated: fault(503, 'upstream', 'The application is busy.', REUSABLE),
   endpoint_forbidden: fault(502, 'proxy', 'The application cannot be reached.', REUSABLE),
   connect_failed: fault(502, 'upstream', 'The application cannot be reached.', RETRYABLE),
+  connect_unavailable: fault(503, 'proxy', 'The application cannot be reached now.', REUSABLE),
   connect_timeout: fault(504, 'upstream', 'The application cannot be reached.', RETRYABLE),
   upstream_tls_failed: fault(502, 'upstream', 'The application cannot be reached.', RETRYABLE),
   upstream_closed: fault(502, 'upstream', 'The application gave no answer.', RETRYABLE),

@@ -48,6 +48,7 @@ function faultLines(fault: FaultCode, facts: RequestFacts): string {
     case 'websockets_per_client':
     case 'websockets_total':
     case 'endpoint_unavailable':
+    case 'connect_unavailable':
     case 'endpoint_saturated': return `retry-after: ${UNAVAILABLE_RETRY_S}\r\n`;
     default: return '';
   }

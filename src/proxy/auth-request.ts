@@ -70,8 +70,9 @@ export class AuthRequest extends Deadlined implements ResponseHandler, PendingVe
   }
 
   onDeadline(): void {
-    this.#parts.upstream.countFault('response_head_timeout');
-    this.#recordFailure();
+    const {upstream} = this.#parts;
+    upstream.countFault('response_head_timeout');
+    this.#endpoint?.recordFailure('response_head_timeout', upstream.clock.nowMs);
     this.#settle(UNAVAILABLE);
   }
 
@@ -107,16 +108,11 @@ export class AuthRequest extends Deadlined implements ResponseHandler, PendingVe
     const stream = this.#stream;
     if (this.#isOver || stream === null) return;
     this.#stream = null;
-    this.#parts.upstream.countFault(fault);
+    const {upstream} = this.#parts;
+    upstream.countFault(fault);
     const isKeepAliveRace = stream.isReused && stream.bytesReceived === 0;
-    if (!isKeepAliveRace) this.#recordFailure();
+    if (!isKeepAliveRace) this.#endpoint?.recordFailure(fault, upstream.clock.nowMs);
     if (!this.#mayRetry(fault) || !this.#attempt(isKeepAliveRace ? null : this.#endpoint)) this.#settle(UNAVAILABLE);
-  }
-
-  #recordFailure(): void {
-    const {pool, upstream} = this.#parts;
-    const {failures, forMs} = pool.snapshot.passive;
-    this.#endpoint?.slot.recordFailure(upstream.clock.nowMs, failures, forMs);
   }
 
   onResponse(head: ResponseHead): void {

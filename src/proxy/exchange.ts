@@ -233,7 +233,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     this.#upstream = null;
     if (upstream === null || endpoint === null) return;
     const isKeepAliveRace = upstream.isReused && upstream.bytesReceived === 0;
-    if (!isKeepAliveRace) endpoint.recordFailure(this.#gateway.clock.nowMs);
+    if (!isKeepAliveRace) endpoint.recordFailure(fault, this.#gateway.clock.nowMs);
     const isReplayPermitted = this.#phase === 'sending' && mayReplay({
       fault,
       idempotent: isIdempotent(this.#facts.method),

@@ -40,7 +40,7 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
     const {downstream, endpoint, facts: {upgrade}, gateway} = this.#parts;
     if (upgrade === null) throw new Error('an upgrade that nobody asked for');
     if (!isAcceptance(head, upgrade.offer)) {
-      endpoint.recordFailure(gateway.clock.nowMs);
+      endpoint.recordFailure('upstream_upgrade_invalid', gateway.clock.nowMs);
       return 'upstream_upgrade_invalid';
     }
     endpoint.slot.recordSuccess();

@@ -41,3 +41,11 @@ export function isTlsFailure(error: NodeJS.ErrnoException, isConnected: boolean)
   // In TLS 1.3 a server refuses a client's certificate when the client has long begun to send.
   return isConnected ? error.code?.startsWith('ERR_SSL_') === true : error.syscall !== 'connect';
 }
+
+/** EACCES is not among them: ICMPv6 "administratively prohibited" of a firewall on the way gives it as well. */
+const LOCAL_CODES: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 'EADDRINUSE', 'EPERM']);
+
+/** Whether this machine is the reason why there is no connection, whatever the server does. */
+export function isLocalFailure(error: NodeJS.ErrnoException): boolean {
+  return LOCAL_CODES.has(error.code);
+}

@@ -3,6 +3,7 @@
  * made for one customer, one pool and one address, and a connection never leaves it.
  */
 import type {CustomerSnapshot, PoolSnapshot, ServerSnapshot} from '#src/config/snapshot.ts';
+import {FAULTS, type FaultCode} from '#src/core/faults.ts';
 import type {Cidr} from '#src/core/ip.ts';
 import {sourceAddressFor} from '#src/config/source-address.ts';
 import {endpointFragment} from '#src/observe/access-line.ts';
@@ -69,8 +70,9 @@ export class UpstreamEndpoint {
     return this.tls === tls && this.#fingerprint === fingerprint(customer, pool, server);
   }
 
-  /** Real traffic has failed. */
-  recordFailure(nowMs: number): void {
+  /** Real traffic has failed. What is not the server's fault does not count against it. */
+  recordFailure(fault: FaultCode, nowMs: number): void {
+    if (FAULTS[fault].side !== 'upstream') return;
     const {failures, forMs} = this.pool.passive;
     this.slot.recordFailure(nowMs, failures, forMs);
   }

@@ -11,7 +11,7 @@ import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import {BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
-import {dial, isTlsFailure} from '#src/upstream/dial.ts';
+import {dial, isLocalFailure, isTlsFailure} from '#src/upstream/dial.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {RequestWriter} from '#src/upstream/request-writer.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
@@ -51,7 +51,8 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   #upgradeHandler: UpgradeHandler | null = null;
   #bodyIdleMs = 0;
   #isReusable = false;
-  #isTlsBroken = false;
+  /** Where more is known than that the connection has ended. */
+  #closeFault: FaultCode | null = null;
   /** Part of a head. */
   #stash: Buffer | null = null;
 
@@ -344,9 +345,11 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   /** The close event follows. */
   #onError(error: NodeJS.ErrnoException): void {
     if (error.code === 'EMFILE' || error.code === 'ENFILE') this.#upstream.countFault('descriptors_exhausted');
-    if (this.endpoint.tls === null || !isTlsFailure(error, this.isConnected)) return;
-    this.#isTlsBroken = true;
-    this.#upstream.reportTlsFailure(this.endpoint, error);
+    if (!this.isConnected && isLocalFailure(error)) this.#closeFault = 'connect_unavailable';
+    else if (this.endpoint.tls !== null && isTlsFailure(error, this.isConnected)) {
+      this.#closeFault = 'upstream_tls_failed';
+      this.#upstream.reportTlsFailure(this.endpoint, error);
+    }
   }
 
   #onClose(): void {
@@ -363,7 +366,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     }
     const handler = this.#detach();
     if (phase === 'tunnel') handler?.onResponseEnd();
-    else handler?.onUpstreamFault(phase === 'body' ? 'upstream_truncated' : this.#isTlsBroken ? 'upstream_tls_failed' : phase === 'connecting' ? 'connect_failed' : 'upstream_closed');
+    else handler?.onUpstreamFault(phase === 'body' ? 'upstream_truncated' : this.#closeFault ?? (phase === 'connecting' ? 'connect_failed' : 'upstream_closed'));
   }
 
   onDeadline(): void {

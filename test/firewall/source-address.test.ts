@@ -49,10 +49,10 @@ test('a connection from one source address is never used for another', async (co
   assert.equal((await ask(context, proxy, upstream)).peer, '127.7.7.8');
 });
 
-test('a source address that this machine does not have is a failed connect, and not another address', async (context) => {
+test('a source address that this machine does not have is no fault of the server, and leads to no another address', async (context) => {
   const upstream = await FakeUpstream.start(context);
   const proxy = await ProxyHarness.start(context, {customers: [from(acme([upstream.port]), '192.168.255.254')]});
-  assert.equal((await ask(context, proxy, upstream)).status, 502);
+  assert.equal((await ask(context, proxy, upstream)).status, 503);
   assert.equal(upstream.peers.length, 0);
 });
 

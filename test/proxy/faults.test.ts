@@ -157,6 +157,8 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
     await upstream.stop();
     client.send(PROBE);
   },
+  // An address that this machine does not have: it cannot connect from there, whatever the server does.
+  connect_unavailable: through(({upstream}) => ({customers: [{...acme([upstream.port]), sourceAddress: {ipv4: '192.0.2.1', ipv6: null}}]}), probe),
   connect_timeout: async (_, context) => {
     const proxy = await ProxyHarness.start(context, {customers: [acme([await startDeafListener(context)])]});
     await probe(proxy, context);

@@ -280,4 +280,16 @@ describe('which server', () => {
     client.send(GET);
     assert.equal(statusOf(await client.response()), 200);
   });
+
+  test('one that this machine cannot connect to: 503, no other attempt, and the server is not blamed', async (context) => {
+    const upstream = await FakeUpstream.start(context);
+    const owner = {...acme([upstream.port], {pool: {passive: {failures: 1, forMs: 60_000}}}), sourceAddress: {ipv4: '192.0.2.1', ipv6: null}};
+    const proxy = await ProxyHarness.start(context, {customers: [owner]});
+    const client = await proxy.connect(context);
+    client.send(GET);
+    assert.equal(statusOf(await client.response()), 503);
+    assert.deepEqual(proxy.faults(), {connect_unavailable: 1});
+    const slot = proxy.slot('acme', 'app', upstream.port);
+    assert.deepEqual([slot.failures, slot.isEjected(proxy.time.monotonicMs())], [0, false]);
+  });
 });
