@@ -59,7 +59,7 @@ const pool = checked(section({
   health: healthSection.optional().describe('Active probes. Default: none.'),
   tls: tlsSection.optional().describe('TLS to the servers, for traffic and probes: see [upstreams.md](upstreams.md). Default: cleartext.'),
   passive: passiveSection.describe('What failures of real requests do.'),
-  connections: integer(1, 100_000).prefault(256).describe('Connections to one server at most, over all threads.'),
+  connections: integer(1, 100_000).prefault(256).describe('Requests that one server works on at most, over all threads; each has a connection of its own. Idle connections come on top, never more than as many again.'),
 }), checkPool);
 
 function changesSection(direction: 'request' | 'response') {

@@ -221,7 +221,7 @@ export interface PoolSnapshot {
   readonly hashKey: HashKeySnapshot;
   readonly health: HealthSnapshot | null;
   readonly passive: PassiveSnapshot;
-  /** Connections to one server, over all threads. */
+  /** Connections in use to one server, over all threads. */
   readonly connectionsMax: number;
 }
 

@@ -63,9 +63,14 @@ export class EndpointSlot {
     return Atomics.load(this.#cells, EJECTED_UNTIL) > nowMs / 100;
   }
 
-  beginRequest(): void {
-    Atomics.add(this.#cells, REQUESTS, 1);
+  /** False, and nothing changed, where the cap over all threads is reached. */
+  tryBeginRequest(requestsMax: number): boolean {
+    if (Atomics.add(this.#cells, REQUESTS, 1) >= requestsMax) {
+      Atomics.sub(this.#cells, REQUESTS, 1);
+      return false;
+    }
     this.#addOwn(this.#requestsOfThread, 1);
+    return true;
   }
 
   endRequest(): void {
@@ -73,15 +78,10 @@ export class EndpointSlot {
     this.#addOwn(this.#requestsOfThread, -1);
   }
 
-  /** False, and nothing changed, where the cap over all threads is reached. */
-  tryOpenConnection(connectionsMax: number): boolean {
-    if (Atomics.add(this.#cells, CONNECTIONS, 1) >= connectionsMax) {
-      Atomics.sub(this.#cells, CONNECTIONS, 1);
-      return false;
-    }
+  openConnection(): void {
+    Atomics.add(this.#cells, CONNECTIONS, 1);
     this.#addOwn(this.#connectionsOfThread, 1);
     Atomics.add(this.#cells, OPENED, 1);
-    return true;
   }
 
   closeConnection(): void {

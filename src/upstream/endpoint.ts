@@ -77,6 +77,16 @@ export class UpstreamEndpoint {
     this.slot.recordFailure(nowMs, failures, forMs);
   }
 
+  /** Idle connections of all threads end, response by response, where together with those in use they are too many. */
+  get mayKeepIdle(): boolean {
+    return !this.isRetired && this.slot.connections <= this.pool.connectionsMax;
+  }
+
+  forgetIdle(connection: UpstreamConnection): void {
+    const at = this.idle.indexOf(connection);
+    if (at >= 0) this.idle.splice(at, 1);
+  }
+
   retire(): void {
     this.isRetired = true;
     for (const connection of this.idle.splice(0)) connection.destroy();

@@ -11,21 +11,12 @@ import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import {BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
+import {FAULT_OF_WAITING, type Phase, type Waiting} from '#src/upstream/connection-phase.ts';
 import {dial, isLocalFailure, isTlsFailure} from '#src/upstream/dial.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {RequestWriter} from '#src/upstream/request-writer.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
 import type {ResponseBodyHandler, ResponseHandler, TunnelStream, UpgradeHandler, UpstreamStream} from '#src/upstream/upstream-stream.ts';
-
-/** `tunnel`: after an upgrade; `ending`: what was written to a tunnel still leaves. The others are those of a request. */
-type Phase = 'connecting' | 'idle' | 'head' | 'body' | 'tunnel' | 'ending' | 'closed';
-
-/** What the deadline that is armed stands for. It is not disarmed when a phase ends: `none` makes it a no-op. */
-type Waiting = 'none' | 'connect' | 'drain' | 'head' | 'body' | 'keep_alive' | 'linger';
-
-const FAULT_OF_WAITING = {
-  connect: 'connect_timeout', drain: 'response_head_timeout', head: 'response_head_timeout', body: 'response_idle_timeout',
-} as const satisfies Partial<Record<Waiting, FaultCode>>;
 
 export class UpstreamConnection extends Deadlined implements UpstreamStream, TunnelStream, BodySink {
   readonly endpoint: UpstreamEndpoint;
@@ -47,6 +38,8 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   #method = '';
   #interims = 0;
   #isRequestEnded = true;
+  /** Counts as one of the pool's `connections`. */
+  #isInUse = true;
   /** Null where 101 would be an attack. */
   #upgradeHandler: UpgradeHandler | null = null;
   #bodyIdleMs = 0;
@@ -64,21 +57,26 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     this.#writer = new RequestWriter(socket);
   }
 
-  /** A connection that is ready for a request: an idle one, or a new one. The fault says why there is none. */
+  /**
+   * A connection that is ready for a request: an idle one, or a new one. The fault says why there is none. The cap is on those in use:
+   * an idle one of another thread is out of reach, and must not stand in the way.
+   */
   static acquire(upstream: Upstream, endpoint: UpstreamEndpoint, mayReuse: boolean): UpstreamConnection | FaultCode {
+    if (!endpoint.slot.tryBeginRequest(endpoint.pool.connectionsMax)) return 'endpoint_saturated';
     const idle = mayReuse ? endpoint.idle.pop() : undefined;
     if (idle !== undefined) {
+      idle.#isInUse = true;
       upstream.count('upstreamConnectionsReused');
       return idle;
     }
-    if (!endpoint.slot.tryOpenConnection(endpoint.pool.connectionsMax)) return 'endpoint_saturated';
     // The callback reaches the connection through this variable: the socket exists first.
     let connection: UpstreamConnection | null = null;
     const socket = dial(upstream, endpoint, {buffer: upstream.readBuffer, callback: (length) => connection?.onRead(length) ?? false});
     if (typeof socket === 'string') {
-      endpoint.slot.closeConnection();
+      endpoint.slot.endRequest();
       return socket;
     }
+    endpoint.slot.openConnection();
     connection = new UpstreamConnection(upstream, endpoint, socket);
     connection.#attach();
     upstream.count('upstreamConnectionsOpened');
@@ -117,7 +115,6 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     this.#isRequestEnded = false;
     this.#interims = 0;
     this.bytesReceived = 0;
-    this.endpoint.slot.beginRequest();
     if (this.#phase === 'idle') {
       this.#phase = 'head';
       this.#waiting = 'none';
@@ -165,8 +162,10 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     this.destroy();
   }
 
+  /** It stays one of the pool's `connections` until it is closed: else clients could have more of them by opening and ending tunnels. */
   endTunnel(): void {
-    this.#detach();
+    this.#handler = null;
+    this.#headHandler = null;
     this.#phase = 'ending';
     this.#socket.end();
     this.#socket.resume();
@@ -297,7 +296,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   /** The response is complete. The connection is back in its endpoint before the handler may want it again. */
   #finish(): void {
     const handler = this.#detach();
-    if (this.#isReusable && this.#isRequestEnded && !this.endpoint.isRetired) {
+    if (this.#isReusable && this.#isRequestEnded && this.endpoint.mayKeepIdle) {
       this.#phase = 'idle';
       this.isReused = true;
       this.endpoint.idle.push(this);
@@ -314,7 +313,8 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
 
   #detach(): ResponseBodyHandler | null {
     const handler = this.#handler;
-    if (handler !== null) this.endpoint.slot.endRequest();
+    if (this.#isInUse) this.endpoint.slot.endRequest();
+    this.#isInUse = false;
     this.#handler = null;
     this.#headHandler = null;
     return handler;
@@ -360,10 +360,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     this.#upstream.wheel.disarm(this);
     this.#upstream.count('upstreamConnectionsClosed');
     this.endpoint.slot.closeConnection();
-    if (phase === 'idle') {
-      const at = this.endpoint.idle.indexOf(this);
-      if (at >= 0) this.endpoint.idle.splice(at, 1);
-    }
+    if (phase === 'idle') this.endpoint.forgetIdle(this);
     const handler = this.#detach();
     if (phase === 'tunnel') handler?.onResponseEnd();
     else handler?.onUpstreamFault(phase === 'body' ? 'upstream_truncated' : this.#closeFault ?? (phase === 'connecting' ? 'connect_failed' : 'upstream_closed'));

@@ -20,7 +20,7 @@ export function createEndpoints(traits: readonly EndpointTraits[]): Endpoint[] {
 }
 
 export function beginRequests(endpoint: Endpoint | undefined, requests: number): void {
-  for (let i = 0; i < requests; i++) endpoint?.slot.beginRequest();
+  for (let i = 0; i < requests; i++) endpoint?.slot.tryBeginRequest(Infinity);
 }
 
 /** Left out until `untilMs`. */

@@ -75,7 +75,7 @@ test('a customer that comes back in time has its numbers still', () => {
 test('nothing of a customer is freed while a request is in flight on a former endpoint', () => {
   const book = new SlotBook(THREADS);
   const before = assign(book, [ACME]);
-  endpointOf(before, 'acme').beginRequest();
+  endpointOf(before, 'acme').tryBeginRequest(Infinity);
   rowOf(before, 'acme')[CUSTOMER.bytesSent] = 7;
   const after = assign(book, []);
   book.sweep(after, 0);
@@ -101,8 +101,8 @@ test('what a dead thread had in flight is taken back, on former endpoints too', 
   const book = new SlotBook(THREADS);
   const before = assign(book, [ACME, GLOBEX]);
   for (const customer of ['acme', 'globex']) {
-    endpointOf(before, customer).beginRequest();
-    endpointOf(before, customer).tryOpenConnection(10);
+    endpointOf(before, customer).tryBeginRequest(Infinity);
+    endpointOf(before, customer).openConnection();
   }
   assign(book, [ACME]);
   book.forgetThread(0);

@@ -88,8 +88,8 @@ test('endpoints: health of probed pools only, load of all', async () => {
   assert.ok(ref !== undefined);
   const slot = new EndpointSlot(ref, THREADS, 1);
   slot.health = 'up';
-  slot.beginRequest();
-  slot.tryOpenConnection(5);
+  slot.tryBeginRequest(Infinity);
+  slot.openConnection();
   slot.recordFailure(900, 1, 500);
   const series = await scrape(sources);
   const labels = '{customer="acme",pool="probed",endpoint="[fd00::1]:80"}';

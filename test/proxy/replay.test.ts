@@ -281,6 +281,27 @@ describe('which server', () => {
     assert.equal(statusOf(await client.response()), 200);
   });
 
+  test('idle connections of other threads are in the way of nobody, and are not added to beyond the cap', async (context) => {
+    const {upstreams: [upstream], proxy} = await serve(context, 1, {pool: {connectionsMax: 1}});
+    assert.ok(upstream !== undefined);
+    const slot = proxy.slot('acme', 'app', upstream.port);
+    const client = await proxy.connect(context);
+    // The idle connection of another thread.
+    slot.openConnection();
+    for (let i = 0; i < 3; i++) {
+      client.send(GET);
+      assert.equal(statusOf(await client.response()), 200);
+      assert.deepEqual([slot.requests, slot.connections], [0, 1], 'it is not kept');
+    }
+    slot.closeConnection();
+    for (let i = 0; i < 3; i++) {
+      client.send(GET);
+      assert.equal(statusOf(await client.response()), 200);
+      assert.deepEqual([slot.requests, slot.connections], [0, 1], 'it is kept');
+    }
+    assert.equal(proxy.counter('upstreamConnectionsReused'), 2);
+  });
+
   test('one that this machine cannot connect to: 503, no other attempt, and the server is not blamed', async (context) => {
     const upstream = await FakeUpstream.start(context);
     const owner = {...acme([upstream.port], {pool: {passive: {failures: 1, forMs: 60_000}}}), sourceAddress: {ipv4: '192.0.2.1', ipv6: null}};
