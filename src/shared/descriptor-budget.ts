@@ -7,7 +7,7 @@ import type {ConnectionTable} from '#src/shared/connection-table.ts';
 import {NODE, NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import type {SharedMemory} from '#src/shared/messages.ts';
 
-/** Share of the descriptors that clients never get: it is for upstream connections, files and the runtime. */
+/** Share of the descriptors that clients never get: it is for files, the runtime, and more upstream connections than clients. */
 const RESERVED_SHARE = 1 / 8;
 /** Descriptors that the runtime of the process and each of its threads hold from the beginning. */
 const PROCESS_DESCRIPTORS = 32;
@@ -24,10 +24,11 @@ export class DescriptorBudget {
     this.#socketsMax = memory.descriptorsMax * (1 - RESERVED_SHARE) - PROCESS_DESCRIPTORS - threads * THREAD_DESCRIPTORS;
   }
 
-  /** One more client fits. */
+  /** One more client fits, and an upstream connection for each that is here then: whoever is let in is served. */
   get hasRoom(): boolean {
-    let sockets = this.#connectionTable.total;
-    for (const row of this.#rows) sockets += (row[NODE.upstreamConnectionsOpened] ?? 0) - (row[NODE.upstreamConnectionsClosed] ?? 0);
-    return sockets < this.#socketsMax;
+    const clients = this.#connectionTable.total + 1;
+    let upstreams = 0;
+    for (const row of this.#rows) upstreams += (row[NODE.upstreamConnectionsOpened] ?? 0) - (row[NODE.upstreamConnectionsClosed] ?? 0);
+    return clients + Math.max(clients, upstreams) <= this.#socketsMax;
   }
 }

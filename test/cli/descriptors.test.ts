@@ -12,14 +12,21 @@ const CLIENTS = 300;
 const NETWORK = 33;
 const REQUEST = 'GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n';
 
-async function startApplication(context: TestContext): Promise<number> {
+/** It answers when `together` requests are waiting. */
+async function startApplication(context: TestContext): Promise<{readonly port: number; together: number}> {
+  const application = {port: 0, together: 1};
+  const waiting: net.Socket[] = [];
   const server = net.createServer((socket) => {
-    socket.on('error', () => undefined).on('data', () => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'));
+    socket.on('error', () => undefined).on('data', () => {
+      waiting.push(socket);
+      if (waiting.length < application.together) return;
+      for (const peer of waiting.splice(0)) peer.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+    });
   });
   server.listen(0, `127.${NETWORK}.0.1`);
   await once(server, 'listening');
   context.after(() => server.close());
-  return (server.address() as net.AddressInfo).port;
+  return Object.assign(application, {port: (server.address() as net.AddressInfo).port});
 }
 
 /** A connection, or null where it was refused. */
@@ -34,9 +41,10 @@ async function openClient(port: number): Promise<net.Socket | null> {
 }
 
 test('without descriptors new clients are refused and counted, old ones are served, and it recovers', async (context) => {
+  const application = await startApplication(context);
   const config = await createConfigFolder(context);
   await config.writeNode(NODE_TEXT);
-  await config.writeCustomer('acme', customerText('acme', NETWORK, await startApplication(context)));
+  await config.writeCustomer('acme', customerText('acme', NETWORK, application.port));
   const torwart = spawnTorwart(context, ['run', '--config', config.nodeFile], '', DESCRIPTORS);
   const {listeners, admin} = await torwart.waitForLine('"serving"') as {listeners: Record<string, string>; admin: string};
   const port = Number((listeners['http'] ?? '').split(':')[1]);
@@ -56,11 +64,13 @@ test('without descriptors new clients are refused and counted, old ones are serv
   assert.ok(refused > 0 && clients.length > 0, `${refused} refused, ${clients.length} served`);
   assert.equal(await readFaults(), refused, 'every refusal is counted');
 
-  for (const client of clients.slice(0, 20)) {
+  application.together = clients.length;
+  const answers = await Promise.all(clients.map(async (client) => {
     client.write(REQUEST);
-    const [answer] = await once(client, 'data') as [Buffer];
-    assert.match(answer.toString(), /^HTTP\/1\.1 200 /, 'who is connected is served');
-  }
+    return String((await once(client, 'data'))[0]).slice(0, 12);
+  }));
+  assert.deepEqual(answers, clients.map(() => 'HTTP/1.1 200'), 'who is connected is served, all of them at once');
+  application.together = 1;
 
   for (const client of clients.splice(0)) client.destroy();
   await eventually('it accepts again', async () => {
