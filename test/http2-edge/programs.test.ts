@@ -129,27 +129,3 @@ describe('node:http2', () => {
     assert.equal(error.code, 'ERR_HTTP2_STREAM_ERROR');
   });
 });
-
-test('Chromium loads a page and what it refers to over one connection', {skip: missing('chromium', 'chromium')}, async (context) => {
-  const page = '<!doctype html><title>t</title><link rel=stylesheet href=/a.css><script src=/a.js></script><p>static</p>';
-  const bodies: Readonly<Record<string, readonly [type: string, body: string]>> = {
-    '/': ['text/html', page], '/a.css': ['text/css', 'p { color: red }'], '/a.js': ['text/javascript', 'document.documentElement.dataset.script = "ran"'],
-  };
-  upstream.respond = ({startLine}) => {
-    const [type, body] = bodies[startLine.split(' ')[1] ?? ''] ?? ['text/plain', ''];
-    return `HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
-  };
-  await proxy.forgetLog();
-  const opened = proxy.counter('connectionsOpened');
-  const {stdout} = await run('chromium', [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
-    '--disable-sync', '--ignore-certificate-errors', '--host-resolver-rules=MAP * 127.0.0.1', `--user-data-dir=${createFolder(context)}`, '--virtual-time-budget=5000',
-    '--dump-dom', `${ORIGIN}/`,
-  ], {timeout: 60_000});
-  assert.match(stdout, /data-script="ran"/);
-  const lines = [await proxy.nextLogLine(), await proxy.nextLogLine(), await proxy.nextLogLine()];
-  const loaded = lines.map(({path: target, protocol, status}) => `${target} ${protocol} ${status}`);
-  assert.deepEqual(loaded.toSorted(), ['/ HTTP/2 200', '/a.css HTTP/2 200', '/a.js HTTP/2 200']);
-  assert.ok(proxy.counter('connectionsOpened') - opened <= 2, 'Chromium may open one in advance');
-  assert.deepEqual(proxy.reports, []);
-});
