@@ -9,6 +9,11 @@ export function isIdempotent(method: string): boolean {
   return IDEMPOTENT_METHODS.has(method);
 }
 
+/** How long a connection may have been idle that such a request is given. One that must not be sent twice gets none that may be about to end. */
+export function reusableIdleMs(method: string): number {
+  return isIdempotent(method) ? Number.POSITIVE_INFINITY : LIMITS.unsafeIdleMs;
+}
+
 /** What is known of the attempt that failed. */
 export interface FailedAttempt {
   readonly fault: FaultCode;
@@ -17,10 +22,6 @@ export interface FailedAttempt {
   readonly requestBegun: boolean;
   /** Any byte of the final response was handed to the client. */
   readonly responseBegun: boolean;
-  /** The upstream connection had answered an earlier request. */
-  readonly connectionReused: boolean;
-  /** Of this attempt. */
-  readonly upstreamBytesReceived: number;
   /** All of the body that was read from the client is still at hand. */
   readonly bodyReplayable: boolean;
   /** Attempts made so far, this one included. */
@@ -28,13 +29,12 @@ export interface FailedAttempt {
 }
 
 /**
- * A request that never left may always be sent again, an idempotent one while nothing of an answer went out, and any other only after
- * the race that every keep-alive connection has: the upstream closed it for idleness just when the request was on its way, so that not a
- * byte came back (RFC 9112 §9.3.1).
+ * A request that never left may always be sent again, an idempotent one while nothing of an answer went out, and any other never
+ * (RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests"). A connection that closes without a byte looks the same
+ * whether it ended for idleness or its application took the order and died; `reusableIdleMs` keeps the first from happening.
  */
 export function mayReplay(attempt: FailedAttempt): boolean {
   if (!FAULTS[attempt.fault].retryable || attempt.attempts >= LIMITS.attemptsMax) return false;
   if (attempt.responseBegun || !attempt.bodyReplayable) return false;
-  if (!attempt.requestBegun || attempt.idempotent) return true;
-  return attempt.connectionReused && attempt.upstreamBytesReceived === 0;
+  return !attempt.requestBegun || attempt.idempotent;
 }

@@ -58,6 +58,11 @@ export const LIMITS = {
   /** Wrong passwords of one client for one way: so many at once, then one each time that this passes. */
   credentialFailuresBurst: 10,
   credentialFailureIntervalMs: 10_000,
+  /**
+   * A request that must not be sent twice goes over a connection that answered no longer ago than this: hardly a server ends one so soon
+   * (gunicorn 2 s, Node and Apache 5 s, nginx 75 s).
+   */
+  unsafeIdleMs: 1_000,
   /** One more endpoint may be tried after the first. */
   attemptsMax: 2,
   threadsMax: 64,

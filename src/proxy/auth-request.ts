@@ -88,7 +88,7 @@ export class AuthRequest extends Deadlined implements ResponseHandler, PendingVe
     this.#attempts++;
     this.#endpoint = endpoint;
     // After a failure only a fresh connection: the next idle one may have ended for the same reason.
-    const stream = UpstreamConnection.acquire(upstream, endpoint, this.#attempts === 1);
+    const stream = UpstreamConnection.acquire(upstream, endpoint, this.#attempts === 1 ? Number.POSITIVE_INFINITY : -1);
     if (typeof stream === 'string') {
       upstream.countFault(stream);
       return this.#mayRetry(stream) && this.#attempt(endpoint);

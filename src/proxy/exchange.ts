@@ -4,7 +4,7 @@
  */
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
-import {isIdempotent, mayReplay} from '#src/balance/replay.ts';
+import {isIdempotent, mayReplay, reusableIdleMs} from '#src/balance/replay.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 import {announceLength} from '#src/http1/framing.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
@@ -204,7 +204,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   #send(endpoint: UpstreamEndpoint, mayReuse: boolean): void {
     this.#attempts++;
     this.#record.endpoint = endpoint;
-    const acquired = UpstreamConnection.acquire(this.#gateway.upstream, endpoint, mayReuse);
+    const acquired = UpstreamConnection.acquire(this.#gateway.upstream, endpoint, mayReuse ? reusableIdleMs(this.#facts.method) : -1);
     if (typeof acquired === 'string') {
       this.#onAttemptFailed(acquired, endpoint, false, true);
       return;
@@ -239,8 +239,6 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
       idempotent: isIdempotent(this.#facts.method),
       requestBegun: upstream.isRequestBegun,
       responseBegun: false,
-      connectionReused: upstream.isReused,
-      upstreamBytesReceived: upstream.bytesReceived,
       bodyReplayable: this.#body.isReplayable,
       attempts: this.#attempts,
     });

@@ -82,6 +82,15 @@ export class UpstreamEndpoint {
     return !this.isRetired && this.slot.connections <= this.pool.connectionsMax;
   }
 
+  /** The connection that was used last, where that is no longer ago. */
+  takeIdle(idleMsMax: number, nowMs: number): UpstreamConnection | undefined {
+    const last = this.idle.at(-1);
+    if (last !== undefined && nowMs - last.idleSinceMs <= idleMsMax) return this.idle.pop();
+    // A server with a worker for each connection would let the new one wait for the end of this one.
+    if (this.slot.connections >= this.pool.connectionsMax) this.idle[0]?.destroy();
+    return undefined;
+  }
+
   forgetIdle(connection: UpstreamConnection): void {
     const at = this.idle.indexOf(connection);
     if (at >= 0) this.idle.splice(at, 1);

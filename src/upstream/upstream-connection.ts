@@ -22,8 +22,8 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   readonly endpoint: UpstreamEndpoint;
   /** Bytes of the current response. */
   bytesReceived = 0;
-  /** It has answered a request before. */
-  isReused = false;
+  /** When it last answered; NaN where it never has. */
+  idleSinceMs = Number.NaN;
   isConnected = false;
   readonly #upstream: Upstream;
   readonly #socket: Socket;
@@ -58,12 +58,12 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   }
 
   /**
-   * A connection that is ready for a request: an idle one, or a new one. The fault says why there is none. The cap is on those in use:
-   * an idle one of another thread is out of reach, and must not stand in the way.
+   * A connection that is ready for a request: one that was idle for `idleMsMax` at most, or a new one. The fault says why there is none.
+   * The cap is on those in use: an idle one of another thread is out of reach, and must not stand in the way.
    */
-  static acquire(upstream: Upstream, endpoint: UpstreamEndpoint, mayReuse: boolean): UpstreamConnection | FaultCode {
+  static acquire(upstream: Upstream, endpoint: UpstreamEndpoint, idleMsMax: number): UpstreamConnection | FaultCode {
     if (!endpoint.slot.tryBeginRequest(endpoint.pool.connectionsMax)) return 'endpoint_saturated';
-    const idle = mayReuse ? endpoint.idle.pop() : undefined;
+    const idle = endpoint.takeIdle(idleMsMax, upstream.clock.nowMs);
     if (idle !== undefined) {
       idle.#isInUse = true;
       upstream.count('upstreamConnectionsReused');
@@ -83,6 +83,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     return connection;
   }
 
+  get isReused(): boolean { return this.idleSinceMs >= 0; }
   get isRequestBegun(): boolean { return this.isConnected; }
   get isBackedUp(): boolean { return this.#socket.writableLength >= this.#socket.writableHighWaterMark; }
 
@@ -298,7 +299,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     const handler = this.#detach();
     if (this.#isReusable && this.#isRequestEnded && this.endpoint.mayKeepIdle) {
       this.#phase = 'idle';
-      this.isReused = true;
+      this.idleSinceMs = this.#upstream.clock.nowMs;
       this.endpoint.idle.push(this);
       this.#wait('keep_alive', this.#upstream.keepAliveMs);
     } else this.destroy();

@@ -1,6 +1,7 @@
 /** When a request is sent a second time: never, where it could be carried out twice. */
 import assert from 'node:assert/strict';
 import {describe, test, type TestContext} from 'node:test';
+import {LIMITS} from '#src/core/limits.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {FakeUpstream, OK, type UpstreamRequest} from '#test/support/fake-upstream.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
@@ -45,7 +46,7 @@ describe('the race of a connection that ends while a request is on its way', () 
     return {proxy, upstream, client};
   }
 
-  for (const [what, request] of [['GET', GET], ['POST', POST], ['PUT', PUT]] as const) {
+  for (const [what, request] of [['GET', GET], ['PUT', PUT]] as const) {
     test(`${what} is sent again over a new connection`, async (context) => {
       const {proxy, upstream, client} = await race(context, ({peer}) => { peer.socket.resetAndDestroy(); });
       client.send(request);
@@ -57,15 +58,34 @@ describe('the race of a connection that ends while a request is on its way', () 
     });
   }
 
-  test('POST of which an answer has begun is not', async (context) => {
-    const {upstream, client} = await race(context, ({peer}) => {
-      peer.send('HTTP/1.1 2');
-      peer.socket.end();
+  for (const [what, end] of [
+    ['a reset', ({peer}) => { peer.socket.resetAndDestroy(); }], ['an orderly end', ({peer}) => { peer.socket.end(); }],
+    ['the beginning of an answer', ({peer}) => { peer.socket.end('HTTP/1.1 2'); }],
+  ] as const satisfies readonly (readonly [string, (request: UpstreamRequest) => void])[]) {
+    test(`POST is not, after ${what}: the application may have taken the order and died (RFC 9110 §9.2.2)`, async (context) => {
+      const {proxy, upstream, client} = await race(context, end);
+      client.send(POST);
+      assert.equal(statusOf(await client.response()), 502);
+      assert.equal(upstream.requests.length, 2);
+      assert.deepEqual([proxy.faults(), proxy.counter('retries')], [{upstream_closed: 1}, 0]);
     });
-    client.send(POST);
-    assert.equal(statusOf(await client.response()), 502);
-    assert.equal(upstream.requests.length, 2);
-  });
+  }
+
+  for (const [what, request, idleMs, connections] of [
+    ['POST goes over a connection that has just answered', POST, LIMITS.unsafeIdleMs, 1], ['but not over one that was idle for longer', POST, LIMITS.unsafeIdleMs + 1, 2],
+    ['GET does', GET, 19_000, 1],
+  ] as const) {
+    test(what, async (context) => {
+      const {proxy, upstream, client} = await race(context, ({peer}) => { peer.send(OK); });
+      proxy.time.pass(idleMs);
+      client.send(request);
+      assert.equal(statusOf(await client.response()), 200);
+      assert.equal(upstream.peers.length, connections);
+      client.send(GET);
+      await client.response();
+      assert.equal(upstream.peers.length, connections, 'the one that was used last is used again');
+    });
+  }
 
   test('a body that was not kept is not', async (context) => {
     const {proxy, upstream, client} = await race(context, ({peer}) => { peer.socket.resetAndDestroy(); });
@@ -300,6 +320,19 @@ describe('which server', () => {
       assert.deepEqual([slot.requests, slot.connections], [0, 1], 'it is kept');
     }
     assert.equal(proxy.counter('upstreamConnectionsReused'), 2);
+  });
+
+  test('no connection beyond the cap where one is too old for a request that must not be sent twice: it makes room', async (context) => {
+    const {upstreams: [upstream], proxy} = await serve(context, 1, {pool: {connectionsMax: 1}});
+    assert.ok(upstream !== undefined);
+    const client = await proxy.connect(context);
+    for (const request of [GET, POST, GET]) {
+      client.send(request);
+      assert.equal(statusOf(await client.response()), 200);
+      proxy.time.pass(LIMITS.unsafeIdleMs + 1);
+    }
+    await eventually('one is left', () => upstream.openConnections === 1);
+    assert.equal(upstream.peers.length, 2);
   });
 
   test('one that this machine cannot connect to: 503, no other attempt, and the server is not blamed', async (context) => {
