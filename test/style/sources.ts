@@ -19,7 +19,9 @@ export function listFiles(folder: string): string[] {
   const files: string[] = [];
   for (const entry of readdirSync(path.join(ROOT, folder), {withFileTypes: true})) {
     const file = path.posix.join(folder, entry.name);
-    if (entry.isDirectory() && !OUTSIDE.has(entry.name)) files.push(...listFiles(file));
+    // In a linked work tree `.git` is a file.
+    if (OUTSIDE.has(entry.name)) continue;
+    if (entry.isDirectory()) files.push(...listFiles(file));
     else if (entry.isFile()) files.push(file);
   }
   return files.sort();
