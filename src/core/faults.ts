@@ -67,9 +67,13 @@ export const FAULTS = {
   // WebSockets (RFC 6455).
   websocket_invalid: fault(400, 'client', 'The WebSocket handshake is malformed.'),
   websocket_version: fault(426, 'client', 'This WebSocket version is not served here.', REUSABLE),
+  /** Only over HTTP/2, where a request for a WebSocket cannot be answered as another one. */
+  websocket_not_served: fault(403, 'client', 'There are no WebSockets here.', REUSABLE),
   websocket_origin_refused: fault(403, 'client', 'WebSockets are not open to this page.', REUSABLE),
   websockets_per_client: fault(429, 'client', 'Too many WebSockets of one client.', REUSABLE),
   websockets_total: fault(503, 'proxy', 'Too many WebSockets.', REUSABLE),
+  /** Only over HTTP/2: a success that is no WebSocket would be taken for one. */
+  websocket_declined: fault(502, 'upstream', 'The application did not open the WebSocket.', REUSABLE),
   websocket_idle: fault(0, 'client', 'The WebSocket was not used.'),
   // Time and presence of the client.
   request_head_timeout: fault(408, 'client', 'The request took too long to arrive.'),

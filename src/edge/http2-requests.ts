@@ -27,11 +27,11 @@ export class Http2Requests implements SessionHandler<Http2Stream> {
   }
 
   onData(stream: Stream<Http2Stream>, bytes: Buffer, start: number, end: number): void {
-    stream.context?.handler?.onRequestBody(bytes, start, end);
+    stream.context?.receive(bytes, start, end);
   }
 
   onEnd(stream: Stream<Http2Stream>): void {
-    stream.context?.handler?.onRequestEnd();
+    stream.context?.receiveEnd();
   }
 
   onBodyTimeout(stream: Stream<Http2Stream>): void {

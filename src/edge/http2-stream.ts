@@ -5,23 +5,42 @@ import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#
 import {ERROR} from '#src/http2/frames.ts';
 import type {Stream} from '#src/http2/stream.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import {withoutProof} from '#src/policy/websocket-handshake.ts';
 import type {Http2Connection} from '#src/edge/http2-connection.ts';
-import type {ConnectionMemo, Downstream, RequestHandler, TlsFacts} from '#src/edge/request-handler.ts';
+import type {ConnectionMemo, ContentHandler, Downstream, TlsFacts} from '#src/edge/request-handler.ts';
 
 export class Http2Stream implements Downstream {
   /** Null once the handler is done with the request. */
-  handler: RequestHandler | null = null;
+  handler: ContentHandler | null = null;
   readonly #connection: Http2Connection;
   readonly #stream: Stream<Http2Stream>;
   /** A response that has been begun and not handed to the session: its status, 0 for none, and its fields. */
   #status = 0;
   #lines = '';
   #isCommitted = false;
+  #isTunnelOpen = false;
 
   constructor(connection: Http2Connection, stream: Stream<Http2Stream>) {
     this.#connection = connection;
     this.#stream = stream;
   }
+
+  // What the client sends behind the head.
+
+  receive(bytes: Buffer, start: number, end: number): void {
+    if (this.#isTunnelAwaited) this.handler?.onRequestFault('websocket_invalid');
+    else this.handler?.onRequestBody(bytes, start, end);
+  }
+
+  receiveEnd(): void {
+    if (this.#isTunnelAwaited) this.handler?.onRequestFault('websocket_invalid');
+    else this.handler?.onRequestEnd();
+  }
+
+  /** RFC 8441 §5, RFC 6455 §4.1: a client sends nothing before the answer. To an application that gives another one it could be a request. */
+  get #isTunnelAwaited(): boolean { return this.#stream.isTunnel && !this.#isTunnelOpen; }
+
+  // The handler's side.
 
   get peer(): ClientIdentity { return this.#connection.peer; }
   get listener(): ListenerSnapshot { return this.#connection.listener; }
@@ -85,9 +104,14 @@ export class Http2Stream implements Downstream {
     this.#status = 0;
   }
 
-  /** RFC 9113 §8.2.2: no request of HTTP/2 asks for an upgrade. */
-  beginTunnel(): boolean {
-    return false;
+  /** RFC 8441 §5: a success takes the place of the switch, and the proof that a key was understood that of a key. */
+  beginTunnel(fieldLines: string, handler: ContentHandler): boolean {
+    this.#isTunnelOpen = true;
+    this.handler = handler;
+    this.#status = 200;
+    this.#lines = withoutProof(fieldLines);
+    this.flush();
+    return true;
   }
 
   abort(): void {

@@ -41,6 +41,8 @@ export class RequestHead implements ConnectionOptions {
   userAgent = '';
   referer = '';
   accept = '';
+  /** The handshake of a WebSocket that came over HTTP/2 (RFC 8441), where there is no upgrade: `upgradeProtocol` is what `:protocol` said. */
+  isExtendedConnect = false;
   #methodEnd = 0;
   #targetEnd = 0;
 
@@ -164,6 +166,7 @@ export class RequestHead implements ConnectionOptions {
     this.userAgent = '';
     this.referer = '';
     this.accept = '';
+    this.isExtendedConnect = false;
   }
 
   #refuse(fault: FaultCode): typeof INVALID {

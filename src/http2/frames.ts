@@ -19,7 +19,7 @@ export const FLAG = {ACK: 0x1, END_STREAM: 0x1, END_HEADERS: 0x4, PADDED: 0x8, P
 
 export const SETTING = {
   HEADER_TABLE_SIZE: 0x1, ENABLE_PUSH: 0x2, MAX_CONCURRENT_STREAMS: 0x3, INITIAL_WINDOW_SIZE: 0x4, MAX_FRAME_SIZE: 0x5,
-  MAX_HEADER_LIST_SIZE: 0x6, NO_RFC7540_PRIORITIES: 0x9,
+  MAX_HEADER_LIST_SIZE: 0x6, ENABLE_CONNECT_PROTOCOL: 0x8, NO_RFC7540_PRIORITIES: 0x9,
 } as const;
 
 /** The largest frame and the size of the table are the defaults, and need no words. */
@@ -27,6 +27,8 @@ export const OWN_SETTINGS: readonly (readonly [number, number])[] = [
   [SETTING.MAX_CONCURRENT_STREAMS, LIMITS.h2StreamsMax],
   [SETTING.INITIAL_WINDOW_SIZE, LIMITS.h2StreamWindowBytes],
   [SETTING.MAX_HEADER_LIST_SIZE, LIMITS.requestHeadBytesMax],
+  // WebSockets (RFC 8441).
+  [SETTING.ENABLE_CONNECT_PROTOCOL, 1],
   [SETTING.NO_RFC7540_PRIORITIES, 1],
 ];
 

@@ -8,8 +8,8 @@ import {ENTRY_OVERHEAD_BYTES} from '#src/http2/static-table.ts';
 
 /** What a field means to the reader of a request. `PLAIN` is copied as it stands. */
 export const ROLE = {
-  PLAIN: 0, METHOD: 1, SCHEME: 2, AUTHORITY: 3, PATH: 4, MALFORMED: 5, COOKIE: 6, HOST: 7, CONTENT_LENGTH: 8, TE: 9, PRIORITY: 10,
-  EXPECT: 11, USER_AGENT: 12, REFERER: 13, ACCEPT: 14,
+  PLAIN: 0, METHOD: 1, SCHEME: 2, AUTHORITY: 3, PATH: 4, PROTOCOL: 5, MALFORMED: 6, COOKIE: 7, HOST: 8, CONTENT_LENGTH: 9, TE: 10,
+  PRIORITY: 11, EXPECT: 12, USER_AGENT: 13, REFERER: 14, ACCEPT: 15,
 } as const;
 
 export type Role = (typeof ROLE)[keyof typeof ROLE];
@@ -35,6 +35,7 @@ export interface HeaderField {
 
 const PSEUDO: ReadonlyMap<string, Role> = new Map<string, Role>([
   [':method', ROLE.METHOD], [':scheme', ROLE.SCHEME], [':authority', ROLE.AUTHORITY], [':path', ROLE.PATH],
+  [':protocol', ROLE.PROTOCOL],
 ]);
 
 const ROLES: ReadonlyMap<number, Role> = new Map<number, Role>([

@@ -5,7 +5,7 @@ import type {Stream} from '#src/http2/stream.ts';
 
 /** The client has been silent within a body for too long, although it could have sent more. Begins anew after that. */
 export function isContentLate<Context>(stream: Stream<Context>, isWindowOpen: boolean, nowMs: number): boolean {
-  if (!stream.hasBody || !stream.isReceiving) return false;
+  if (!stream.hasBody || stream.isTunnel || !stream.isReceiving) return false;
   if (stream.isBodyPaused || !isWindowOpen) {
     stream.lastReceivedMs = nowMs;
     return false;

@@ -26,6 +26,7 @@ export class PeerSettings {
         this.headerTableBytes = value;
         return null;
       case SETTING.ENABLE_PUSH:
+      case SETTING.ENABLE_CONNECT_PROTOCOL:
       case SETTING.NO_RFC7540_PRIORITIES:
         return value <= 1 ? null : ERROR.PROTOCOL_ERROR;
       case SETTING.INITIAL_WINDOW_SIZE:

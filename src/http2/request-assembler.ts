@@ -17,6 +17,8 @@ import {ENTRY_OVERHEAD_BYTES} from '#src/http2/static-table.ts';
 export type Verdict = 'good' | 'malformed' | FaultCode;
 
 const SLASH = 0x2f;
+/** The one protocol that CONNECT is served for. */
+const WEBSOCKET = 'websocket';
 /** `: ` and CRLF, which the limit of HTTP/1.1 heads counts. */
 const LINE_OVERHEAD_BYTES = 4;
 
@@ -25,6 +27,7 @@ export class RequestAssembler implements FieldSink {
   readonly head: RequestHead;
   priority: Priority = PRIORITY_DEFAULT;
   #ownScheme: 'http' | 'https' = 'https';
+  #isConnectOffered = false;
   #isMalformed = false;
   #fault: FaultCode | null = null;
   #areFieldsBegun = false;
@@ -32,6 +35,7 @@ export class RequestAssembler implements FieldSink {
   #scheme: string | null = null;
   #path: string | null = null;
   #authority: string | null = null;
+  #protocol: string | null = null;
   #host: string | null = null;
   #cookies: string | null = null;
   #listBytes = 0;
@@ -41,10 +45,14 @@ export class RequestAssembler implements FieldSink {
     this.head = head;
   }
 
-  /** @param scheme of the connection */
-  begin(scheme: 'http' | 'https'): void {
+  /**
+   * @param scheme of the connection
+   * @param isConnectOffered the client knows that `:protocol` may be used
+   */
+  begin(scheme: 'http' | 'https', isConnectOffered: boolean): void {
     const {head} = this;
     this.#ownScheme = scheme;
+    this.#isConnectOffered = isConnectOffered;
     head.fields.clear();
     head.minorVersion = 1;
     head.contentLength = LENGTH_ABSENT;
@@ -57,6 +65,7 @@ export class RequestAssembler implements FieldSink {
     head.userAgent = '';
     head.referer = '';
     head.accept = '';
+    head.isExtendedConnect = false;
     this.priority = PRIORITY_DEFAULT;
     this.#isMalformed = false;
     this.#fault = null;
@@ -65,6 +74,7 @@ export class RequestAssembler implements FieldSink {
     this.#scheme = null;
     this.#path = null;
     this.#authority = null;
+    this.#protocol = null;
     this.#host = null;
     this.#cookies = null;
     this.#listBytes = 0;
@@ -77,7 +87,7 @@ export class RequestAssembler implements FieldSink {
     this.#headBytes += size - ENTRY_OVERHEAD_BYTES + LINE_OVERHEAD_BYTES;
     if (this.#headBytes > LIMITS.requestHeadBytesMax) this.#fault = 'head_too_large';
     if (this.#listBytes > LIMITS.h2HeaderListBytesMax) return false;
-    if (role >= ROLE.METHOD && role <= ROLE.PATH) this.#addPseudo(field);
+    if (role >= ROLE.METHOD && role <= ROLE.PROTOCOL) this.#addPseudo(field);
     else {
       this.#areFieldsBegun = true;
       this.#addField(field);
@@ -101,6 +111,10 @@ export class RequestAssembler implements FieldSink {
         if (this.#path !== null) this.#isMalformed = true;
         this.#path = value;
         break;
+      case ROLE.PROTOCOL:
+        if (this.#protocol !== null || !this.#isConnectOffered) this.#isMalformed = true;
+        this.#protocol = value;
+        break;
       default:
         if (this.#authority !== null) this.#isMalformed = true;
         this.#authority = value;
@@ -111,6 +125,8 @@ export class RequestAssembler implements FieldSink {
   #addField(field: HeaderField): void {
     const {head} = this;
     const {value} = field;
+    // RFC 8441 §5: a key has no meaning here. The application gets one of Torwart's own, and must not see two.
+    if (this.#protocol !== null && field.name.number === FIELD['sec-websocket-key']) return;
     switch (field.role) {
       case ROLE.MALFORMED:
         this.#isMalformed = true;
@@ -153,10 +169,10 @@ export class RequestAssembler implements FieldSink {
   finish(isEnd: boolean): Verdict {
     if (this.#isMalformed) return 'malformed';
     if (this.#cookies !== null) this.#append(`cookie: ${this.#cookies}\r\n`, 'cookie'.length, FIELD.cookie);
-    return this.#finishTarget() ?? this.#finishLength(isEnd) ?? this.#fault ?? 'good';
+    return this.#finishTarget(isEnd) ?? this.#finishLength(isEnd) ?? this.#fault ?? 'good';
   }
 
-  #finishTarget(): Verdict | null {
+  #finishTarget(isEnd: boolean): Verdict | null {
     const {head} = this;
     const method = this.#method;
     const authority = this.#authority ?? this.#host;
@@ -165,13 +181,31 @@ export class RequestAssembler implements FieldSink {
     if (this.#host !== null && this.#host !== authority) return 'malformed';
     head.method = method.length <= LIMITS.methodBytesMax ? method : '';
     head.host = authority;
-    if (method === 'CONNECT') return this.#finishConnect(authority);
+    if (method === 'CONNECT' && this.#protocol === null) return this.#finishConnect(authority);
+    if (this.#protocol !== null && (method !== 'CONNECT' || !isToken(this.#protocol))) return 'malformed';
     const path = this.#path;
     if (path === null || this.#scheme === null || !isTarget(path, method)) return 'malformed';
     head.target = path.length <= LIMITS.requestTargetBytesMax ? path : '';
     if (this.#scheme !== this.#ownScheme) return 'target_invalid';
     if (head.method === '') return 'method_invalid';
-    return head.target === '' ? 'target_too_long' : null;
+    if (head.target === '') return 'target_too_long';
+    return this.#protocol === WEBSOCKET ? this.#finishWebSocket(isEnd) : null;
+  }
+
+  /**
+   * RFC 8441 §5: the handshake of HTTP/1.1 in other words. From here on it is that, so that every rule and route sees the same thing. CONNECT
+   * for any other protocol stays CONNECT, and is refused as such.
+   */
+  #finishWebSocket(isEnd: boolean): Verdict | null {
+    const {head} = this;
+    head.method = 'GET';
+    head.upgrade = true;
+    head.upgradeProtocol = WEBSOCKET;
+    head.isExtendedConnect = true;
+    this.#append('connection: Upgrade\r\n', 'connection'.length, FIELD.connection);
+    this.#append(`upgrade: ${WEBSOCKET}\r\n`, 'upgrade'.length, FIELD.upgrade);
+    // Its content is that of the tunnel; a client that has ended its side already wants none.
+    return isEnd ? 'websocket_invalid' : null;
   }
 
   /** RFC 9113 §8.5: an authority and nothing else. It is refused like CONNECT in HTTP/1.1, not like a malformed request. */
@@ -184,7 +218,7 @@ export class RequestAssembler implements FieldSink {
     const {head} = this;
     const {contentLength} = head;
     if (isEnd && contentLength > 0) return 'malformed';
-    if (isEnd) head.bodyLength = 0;
+    if (isEnd || head.isExtendedConnect) head.bodyLength = 0;
     else head.bodyLength = contentLength === LENGTH_ABSENT ? BODY_CHUNKED : contentLength;
     return null;
   }

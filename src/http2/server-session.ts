@@ -203,7 +203,7 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
     const {requests} = this.#options.workspace;
     const {isEnd, bytesReceived} = block;
     this.#registry.lastStreamId = streamId;
-    requests.begin(this.#options.scheme);
+    requests.begin(this.#options.scheme, this.#areSettingsAcknowledged);
     if (!this.#decode(block, requests)) return;
     const priority = this.#registry.takePriority(streamId) ?? requests.priority;
     // Sent before the client had read the last GOAWAY, unless there is much of it.
@@ -223,7 +223,8 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
       stream.bytesReceived = bytesReceived;
       stream.priority = priority;
       stream.contentLength = requests.head.contentLength;
-      stream.hasBody = verdict === 'good' && requests.head.bodyLength !== 0;
+      stream.isTunnel = requests.head.isExtendedConnect;
+      stream.hasBody = verdict === 'good' && (stream.isTunnel || requests.head.bodyLength !== 0);
       if (verdict === 'good') this.#handler.onRequest(stream, requests.head);
       else this.#handler.onInvalidRequest(stream, verdict);
     }
@@ -258,7 +259,7 @@ export class ServerSession<Context> implements FrameEvents, ContentObserver<Cont
     }
     stream.bytesReceived += block.bytesReceived;
     if (!stream.advance('receive_headers')) this.onStreamFault(stream, ERROR.STREAM_CLOSED, 'h2_protocol');
-    else if (trailers.isMalformed || !block.isEnd) this.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'h2_request_malformed');
+    else if (trailers.isMalformed || !block.isEnd || stream.isTunnel) this.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'h2_request_malformed');
     else this.#receiver.complete(stream);
   }
 

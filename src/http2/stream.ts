@@ -21,6 +21,8 @@ export class Stream<Context> {
   /** Content that was announced, -1 where nothing was. */
   contentLength = -1;
   contentReceived = 0;
+  /** It is to become a tunnel (RFC 8441): its content is no body, and has no time of its own. */
+  isTunnel = false;
   /** The handler waits for a body and its end. */
   hasBody = false;
   receiveWindow: number = LIMITS.h2StreamWindowBytes;

@@ -1,5 +1,5 @@
 /**
- * The opening handshake of a WebSocket over HTTP/1.1 (RFC 6455 §4), read strictly on both sides: whoever takes something for an upgrade
+ * The opening handshake of a WebSocket (RFC 6455 §4; RFC 8441 §5 over HTTP/2), read strictly on both sides: whoever takes something for an upgrade
  * that is none passes on bytes that he has not looked at ("WebSocket smuggling").
  */
 import {createHash} from 'node:crypto';
@@ -26,6 +26,7 @@ export const WEBSOCKET_VERSION = '13';
 const ACCEPT_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 /** Exactly 16 bytes: the last digit carries two bits, and the others of it are zero (RFC 4648 §3.5). */
 const KEY_PATTERN = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
+const PROOF_LINES = /^sec-websocket-accept:.*\r\n/gim;
 const BLANKS_AROUND = /^[ \t]+|[ \t]+$/g;
 
 /** Whether the client asks for a WebSocket, rightly or not. Other protocols are not offered here, and the wish for them is ignored. */
@@ -33,8 +34,11 @@ export function wantsWebSocket(head: RequestHead): boolean {
   return head.upgradeProtocol.toLowerCase().includes('websocket');
 }
 
-/** The offer of a request that is a valid handshake (RFC 6455 §4.2.1), else the fault. */
-export function readOffer(head: RequestHead): WebSocketOffer | FaultCode {
+/**
+ * The offer of a request that is a valid handshake (RFC 6455 §4.2.1), else the fault.
+ * @param ownKey the key that the application gets where the client sends none (RFC 8441 §5), or null
+ */
+export function readOffer(head: RequestHead, ownKey: string | null): WebSocketOffer | FaultCode {
   const {fields} = head;
   const isUpgrade = head.method === 'GET' && head.minorVersion === 1 && head.upgrade && head.upgradeProtocol.toLowerCase() === 'websocket';
   // A body would be bytes between the handshake and its answer.
@@ -42,7 +46,7 @@ export function readOffer(head: RequestHead): WebSocketOffer | FaultCode {
   const version = onlyValue(fields, FIELD['sec-websocket-version']);
   if (!isUpgrade || !isWithoutBody || version === null) return 'websocket_invalid';
   if (version !== WEBSOCKET_VERSION) return 'websocket_version';
-  const key = onlyValue(fields, FIELD['sec-websocket-key']);
+  const key = ownKey ?? onlyValue(fields, FIELD['sec-websocket-key']);
   const protocols = readProtocols(fields);
   const extensions = readExtensions(fields);
   if (key === null || !KEY_PATTERN.test(key) || protocols === null || extensions === null) return 'websocket_invalid';
@@ -64,6 +68,11 @@ export function isAcceptance(head: ResponseHead, offer: WebSocketOffer): boolean
 
 export function computeAccept(key: string): string {
   return createHash('sha1').update(key + ACCEPT_SUFFIX).digest('base64');
+}
+
+/** Response fields as lines, for a client that sent no key. */
+export function withoutProof(lines: string): string {
+  return lines.replace(PROOF_LINES, '');
 }
 
 /** Null where the field is absent or repeated. */

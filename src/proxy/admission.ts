@@ -47,6 +47,7 @@ function takeFacts(head: RequestHead, facts: RequestFacts): void {
   facts.userAgent = head.userAgent;
   facts.referer = head.referer;
   facts.accept = head.accept;
+  facts.isExtendedConnect = head.isExtendedConnect;
 }
 
 function findClient(gateway: Gateway, downstream: Downstream, head: RequestHead, facts: RequestFacts): ClientIdentity {
@@ -165,5 +166,6 @@ function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFact
 /** The last stage: it takes a place. */
 function checkUpgrade(gateway: Gateway, head: RequestHead, facts: RequestFacts): FaultCode | null {
   const websocket = facts.route?.websocket ?? null;
+  if (websocket === null && head.isExtendedConnect) return 'websocket_not_served';
   return websocket === null || head.upgradeProtocol === '' ? null : admitUpgrade(gateway, websocket, head, facts);
 }

@@ -42,7 +42,7 @@ function faultLines(fault: FaultCode, facts: RequestFacts): string {
     case 'credentials_limited':
     case 'login_limited':
     case 'rate_limited': return `retry-after: ${Math.max(1, Math.ceil(facts.retryAfterMs / 1000))}\r\n`;
-    case 'websocket_version': return `${UPGRADE_LINES}sec-websocket-version: ${WEBSOCKET_VERSION}\r\n`;
+    case 'websocket_version': return `${facts.isExtendedConnect ? '' : UPGRADE_LINES}sec-websocket-version: ${WEBSOCKET_VERSION}\r\n`;
     case 'auth_unavailable':
     case 'credentials_unchecked':
     case 'websockets_per_client':

@@ -279,6 +279,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     this.#record.respondedMs = this.#gateway.clock.nowMs;
     this.#record.endpoint?.slot.recordSuccess();
     this.#facts.login?.onResponse(head);
+    if (this.#facts.isExtendedConnect && head.status < 300) return this.#answerFault('websocket_declined');
     this.#record.status = head.status;
     const route = this.#requireRoute();
     if (isEventStream(head)) this.#upstream?.setBodyIdle(route.snapshot.timeouts.eventStreamIdleMs);

@@ -36,6 +36,8 @@ export class RequestFacts {
   challenge = '';
   /** Where the request is an attempt to log in that somebody guards. */
   login: LoginAttempt | null = null;
+  /** Over HTTP/2 the request can only become a WebSocket, or fail: any success would be taken for one. */
+  isExtendedConnect = false;
   /** The request may become a WebSocket; null for all that do not ask for it. */
   upgrade: Upgrade | null = null;
 
@@ -60,6 +62,7 @@ export class RequestFacts {
     this.user = '';
     this.challenge = '';
     this.login = null;
+    this.isExtendedConnect = false;
     this.upgrade = null;
   }
 }

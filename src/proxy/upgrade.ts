@@ -1,4 +1,5 @@
 /** May this request become a WebSocket? Decided before an application hears of it. */
+import {randomBytes} from 'node:crypto';
 import type {WebSocketSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {FIELD} from '#src/http1/field-names.ts';
@@ -24,18 +25,23 @@ export interface Upgrade {
   readonly offer: WebSocketOffer;
   readonly place: TunnelPlace;
   readonly idleMs: number;
+  /** The line with the key that Torwart made for the application, or nothing where the client's is passed on. */
+  readonly keyLine: string;
 }
+
+const KEY_BYTES = 16;
 
 /** Fills `facts.upgrade` where the request asks for a WebSocket. */
 export function admitUpgrade(gateway: Gateway, policy: WebSocketPolicy, head: RequestHead, facts: RequestFacts): FaultCode | null {
   if (!wantsWebSocket(head)) return null;
   const {authority, client, site} = facts;
   if (client === null || site === null) throw new Error('a request with a route has a client and a site');
-  const offer = readOffer(head);
+  const ownKey = head.isExtendedConnect ? randomBytes(KEY_BYTES).toString('base64') : null;
+  const offer = readOffer(head, ownKey);
   if (typeof offer === 'string') return offer;
   if (!isOriginAllowed(policy.origins, valuesOf(head.fields, FIELD.origin), client.scheme, authority)) return 'websocket_origin_refused';
   const place = {caps: site.customer.tunnelCaps, client};
   const fault = gateway.tunnels.takePlace(place);
-  if (fault === null) facts.upgrade = {offer, place, idleMs: policy.idleMs};
+  if (fault === null) facts.upgrade = {offer, place, idleMs: policy.idleMs, keyLine: ownKey === null ? '' : `sec-websocket-key: ${ownKey}\r\n`};
   return fault;
 }

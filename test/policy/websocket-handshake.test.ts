@@ -14,7 +14,7 @@ function parseRequest(text: string): RequestHead {
 }
 
 function offerOf(changes: Changes = {}, startLine?: string): WebSocketOffer | string {
-  return readOffer(parseRequest(handshake(changes, startLine)));
+  return readOffer(parseRequest(handshake(changes, startLine)), null);
 }
 
 suite('a request is a handshake', () => {

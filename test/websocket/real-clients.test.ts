@@ -1,6 +1,7 @@
 /** With the clients and servers that applications use (`ws`): what they agree on between them passes. */
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
+import {connect, type IncomingHttpHeaders, type IncomingHttpStatusHeader} from 'node:http2';
 import type {AddressInfo} from 'node:net';
 import {test, type TestContext} from 'node:test';
 import {WebSocket, WebSocketServer, type ClientOptions, type ServerOptions} from 'ws';
@@ -71,6 +72,36 @@ test('subprotocols, and over TLS', async (context) => {
   assert.equal(socket.protocol, 'chat.v2');
   socket.send('hello');
   assert.equal((await nextMessage(socket)).toString(), 'hello');
+});
+
+/** RFC 6455 §5: a text of less than 126 bytes, as a client sends it, with a mask of zeros. */
+function textFrame(text: string): Buffer {
+  return Buffer.concat([Buffer.of(0x81, 0x80 | text.length, 0, 0, 0, 0), Buffer.from(text)]);
+}
+
+test('over HTTP/2, with node:http2 as the client', async (context) => {
+  const pair = await makeCertificate(['acme.test']);
+  const customer = {...acme([await startEcho(context)], {route: {websocket: WEBSOCKET}}), certificates: [certificate(pair, ['acme.test'])]};
+  const proxy = await ProxyHarness.start(context, {node: {listeners: [HTTP, HTTPS]}, customers: [customer]});
+  const session = connect(`https://127.0.0.1:${proxy.ports['https']}`, {servername: 'acme.test', rejectUnauthorized: false});
+  context.after(() => { session.destroy(); });
+  await once(session, 'remoteSettings');
+  assert.equal(session.remoteSettings.enableConnectProtocol, true);
+  const stream = session.request({':method': 'CONNECT', ':protocol': 'websocket', ':scheme': 'https', ':authority': 'acme.test', ':path': '/ws', 'sec-websocket-version': '13'});
+  const [headers] = await once(stream, 'response') as [IncomingHttpHeaders & IncomingHttpStatusHeader];
+  assert.equal(headers[':status'], 200);
+  stream.write(textFrame('hello'));
+  const [echo] = await once(stream, 'data') as [Buffer];
+  assert.deepEqual(echo, Buffer.concat([Buffer.of(0x81, 5), Buffer.from('hello')]));
+  // A close with the status 1000: the application answers it, and ends.
+  stream.write(Buffer.of(0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8));
+  const [close] = await once(stream, 'data') as [Buffer];
+  assert.deepEqual(close, Buffer.of(0x88, 0x02, 0x03, 0xe8));
+  await once(stream, 'close');
+  assert.equal(stream.rstCode, 0);
+  const line = await proxy.nextLogLine();
+  assert.deepEqual([line['status'], line['fault'], line['protocol']], [101, null, 'HTTP/2']);
+  assert.deepEqual(proxy.faults(), {});
 });
 
 test('a page that may not is told so', async (context) => {
