@@ -16,7 +16,7 @@ import {hardenRequestFields, planRequestFields} from '#src/policy/request-harden
 import {compileLimits, takeLimits} from '#src/policy/request-limits.ts';
 import {hardenResponseFields, planResponseFields} from '#src/policy/response-hardening.ts';
 import {EndpointSlot, endpointSlotByteLength} from '#src/shared/endpoint-slot.ts';
-import {RateBuckets} from '#src/shared/rate-buckets.ts';
+import {RateTables} from '#src/shared/rate-tables.ts';
 import {createPicker} from '#src/balance/picker.ts';
 
 export interface Stage {
@@ -105,14 +105,16 @@ function routeStage(): Stage {
 
 function limitStage(): Stage {
   const hash = new KeyedHash(Buffer.alloc(32, 7)), client = makeClient(hash);
-  const limits = compileLimits('', [{name: 'per-client', key: 'client', intervalMs: 1e-3, burst: 1_000_000}], hash);
-  const buckets = new RateBuckets(new SharedArrayBuffer(RateBuckets.byteLength(65_536)));
+  const snapshot = {name: 'per-client', key: 'client', keyName: '', intervalMs: 1e-3, burst: 1_000_000, isEnforced: true, isAnnounced: false} as const;
+  const limits = compileLimits('', '', [snapshot], {tables: new RateTables(RateTables.createBuffers(65_536)), hash}).onArrival;
+  const {fields} = parsedRequest(), request = {client, host: HOST, site: null, route: null, limit: '', retryAfterMs: 0, rateLimitLines: ''};
+  const observe = (): void => undefined;
   let nowMs = 0;
   return {
     name: 'take a token of one limit', operations: 200_000,
     run: operations => {
       let sum = 0;
-      for (let i = 0; i < operations; i++) sum += takeLimits(limits, buckets, client, nowMs += 0.01);
+      for (let i = 0; i < operations; i++) sum += Number(takeLimits(limits, request, fields, nowMs += 0.01, observe));
       return sum;
     },
   };

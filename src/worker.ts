@@ -89,6 +89,8 @@ const beating = setInterval(() => {
   delay.reset();
   const matches = state.proxy?.takeRuleMatches() ?? [];
   if (matches.length > 0) tell({type: 'ruleMatches', matches});
+  const excesses = state.proxy?.takeLimitExcesses() ?? [];
+  if (excesses.length > 0) tell({type: 'limitExcesses', excesses});
   const events = state.proxy?.takeLoginEvents() ?? [];
   if (events.length > 0) tell({type: 'loginEvents', events});
 }, HEARTBEAT_MS);

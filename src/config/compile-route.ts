@@ -1,7 +1,7 @@
 /** A site's routes: what the site says for all of them is merged into each one. */
 import {NO_AUTH} from '#src/config/auth-schema.ts';
 import type {RouteInput, SiteInput} from '#src/config/customer-schema.ts';
-import {overrideTimeouts, type RouteDefaults} from '#src/config/compile-shared.ts';
+import {compileLimits, overrideTimeouts, type RouteDefaults} from '#src/config/compile-shared.ts';
 import {compileRules} from '#src/config/rule-schema.ts';
 import type {FieldChangesSnapshot, RouteActionSnapshot, RouteSnapshot, SiteSnapshot, WebSocketSnapshot} from '#src/config/snapshot.ts';
 
@@ -27,6 +27,7 @@ function compileRoute(route: RouteInput, site: SiteInput, defaults: RouteDefault
     deny: route.deny,
     auth: compileAuthReference(route.auth ?? site.auth),
     rules: compileRules([...site.rules, ...route.rules]),
+    limits: compileLimits(route.limits),
     maxBodyBytes: route.max_body ?? defaults.maxBodyBytes,
     requestBufferBytes: route.request_buffer ?? defaults.requestBufferBytes,
     timeouts: overrideTimeouts(defaults.timeouts, route.timeouts),

@@ -11,7 +11,10 @@ export interface RouteDefaults {
 }
 
 export function compileLimits(limits: z.output<typeof limitsSection>): readonly LimitSnapshot[] {
-  return limits.map(({name, key, rate, burst}) => ({name, key, intervalMs: rate.intervalMs, burst: burst ?? rate.count}));
+  return limits.map(({name, key, key_name: keyName, rate, burst, mode, announce}) => ({
+    name, key, keyName: (key === 'header' ? keyName?.toLowerCase() : keyName) ?? '', intervalMs: rate.intervalMs, burst: burst ?? rate.count,
+    isEnforced: mode === 'enforce', isAnnounced: announce === 'always' && mode === 'enforce',
+  }));
 }
 
 export function overrideTimeouts(outer: RouteTimeoutsSnapshot, own: z.output<typeof routeTimeoutsSection>): RouteTimeoutsSnapshot {

@@ -8,7 +8,7 @@ import {loginGuardsSection} from '#src/config/login-schema.ts';
 import {checkHash, checkHealth, checkPool} from '#src/config/pool-checks.ts';
 import {checkChanges, checkRedirect, checkRespond, checkRoute, checkSite, checkWebSocket} from '#src/config/route-checks.ts';
 import {host, mediaType, probeHost, probePath, redirectTarget, routePath, statusRanges, websocketOrigin} from '#src/config/route-scalars.ts';
-import {choice, duration, fieldName, fieldValue, filePath, flag, integer, method, name, presence, scalar, readText, section, size, switchable} from '#src/config/scalars.ts';
+import {choice, duration, fieldName, fieldOrCookieName, fieldValue, filePath, flag, integer, method, name, presence, scalar, readText, section, size, switchable} from '#src/config/scalars.ts';
 import {rulesSection} from '#src/config/rule-schema.ts';
 import {limitsSection, routeTimeoutsSection} from '#src/config/shared-sections.ts';
 import {tlsSection} from '#src/config/tls-schema.ts';
@@ -22,18 +22,8 @@ const server = section({
 
 const hashSection = checked(section({
   key: choice('client', 'header', 'cookie').prefault('client').describe('What decides about the server: the client address, a request header, or a cookie.'),
-  name: fieldTokenName().optional().describe('Name of the header (in lower case) or of the cookie.'),
+  name: fieldOrCookieName.optional().describe('Name of the header (in lower case) or of the cookie.'),
 }), checkHash);
-
-function fieldTokenName() {
-  return scalar({
-    type: 'text',
-    allowed: 'the name of a header or cookie: at most 256 letters, digits and !#$%&\'*+-.^_`|~',
-    remedy: 'write for example session',
-    json: {type: 'string', pattern: "^[!#$%&'*+\\-.^_`|~0-9A-Za-z]{1,256}$"},
-    read: readText((text) => (/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/.test(text) ? text : null)),
-  });
-}
 
 const healthSection = checked(section({
   type: choice('http', 'tcp').prefault('http').describe('`http` asks for a path, `tcp` only connects.'),
@@ -120,6 +110,7 @@ const route = checked(section({
   allow: z.array(network).max(10_000).prefault([]).describe('Clients that may come; everyone else gets 403. None: everyone.'),
   deny: z.array(network).max(10_000).prefault([]).describe('Clients that get 403, even if `allow` names them.'),
   websocket: websocketSection.describe('Lets clients open WebSockets on this route; `true` stands for the defaults. Only with `pool`. Default: a wish for one is ignored.'),
+  limits: limitsSection.describe('Request rates of this route, answered with 429 when exceeded.'),
   encoded_slash: choice('refuse', 'allow').prefault('refuse').describe('What becomes of `%2F` in a path: refused with 400, or passed on as it is.'),
   ...inheritedKeys,
 }), checkRoute);

@@ -200,3 +200,11 @@ export function fieldName(direction: 'request' | 'response') {
     read: readText((text) => readFieldName(direction, text)),
   });
 }
+
+export const fieldOrCookieName = scalar({
+  type: 'text',
+  allowed: 'the name of a header or cookie: at most 256 letters, digits and !#$%&\'*+-.^_`|~',
+  remedy: 'write for example session',
+  json: {type: 'string', pattern: "^[!#$%&'*+\\-.^_`|~0-9A-Za-z]{1,256}$"},
+  read: readText((text) => (/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/.test(text) ? text : null)),
+});

@@ -1,16 +1,35 @@
 /** Sections that the node and customers have in common. */
 import {z} from 'zod';
-import {checked, checkNames} from '#src/config/checks.ts';
-import {choice, duration, integer, name, rate, section} from '#src/config/scalars.ts';
+import {checked, checkNames, type Finding} from '#src/config/checks.ts';
+import {choice, duration, fieldOrCookieName, integer, name, rate, section} from '#src/config/scalars.ts';
+import type {LimitSnapshot} from '#src/config/snapshot.ts';
 
 const BURST_MAX = 10_000_000;
 
-export const limitsSection = checked(z.array(section({
-  name: name.describe('Unique within the file.'),
-  key: choice('client', 'customer').prefault('client').describe('What has a bucket of its own: each client (an IPv4 address or an IPv6 /64), or the customer as a whole.'),
+const limit = checked(section({
+  name: name.describe('Unique within the list; a field of the access log, a label of `torwart_limit_exceeded_total`, and told to clients in `RateLimit`.'),
+  key: choice('client', 'customer', 'host', 'route', 'header', 'cookie').prefault('client')
+    .describe('What has a bucket of its own: each client (an IPv4 address or an IPv6 /64), customer, host (a wildcard is one), route, or value of a header or cookie. Requests without that header or cookie count for their client.'),
+  key_name: fieldOrCookieName.optional().describe('Name of the header or cookie; with `key: header` and `key: cookie` only.'),
   rate: rate.describe('Requests that are admitted on average.'),
   burst: integer(1, BURST_MAX).optional().describe('Requests that are admitted at once after a pause. Default: the number in the rate.'),
-})).max(16), checkNames('limit')).prefault([]);
+  mode: choice('enforce', 'observe').prefault('enforce').describe('`observe` refuses nothing: what would be refused is counted and logged.'),
+  announce: choice('refused', 'always').prefault('refused').describe('Which responses have the fields `RateLimit` and `RateLimit-Policy`: those that refuse, or all.'),
+}), checkLimit);
+
+export const limitsSection = checked(z.array(limit).max(16), checkNames('limit')).prefault([]);
+
+interface LimitFacts {
+  readonly key: LimitSnapshot['key'];
+  readonly key_name?: string | undefined;
+}
+
+function checkLimit({key, key_name: keyName}: LimitFacts): readonly Finding[] {
+  const isNamed = key === 'header' || key === 'cookie';
+  if (isNamed && keyName === undefined) return [{path: ['key'], found: `key: ${key} without key_name`, allowed: `the name of the ${key}`, remedy: 'add key_name'}];
+  if (isNamed || keyName === undefined) return [];
+  return [{path: ['key_name'], part: 'key', found: `key_name with key: ${key}`, allowed: 'key_name with key: header or key: cookie', remedy: 'remove it, or correct the key'}];
+}
 
 /** Timeouts that sites and routes may set; where they do not, the next outer level decides. */
 export const routeTimeoutsSection = section({

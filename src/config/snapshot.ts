@@ -45,9 +45,16 @@ export interface RouteTimeoutsSnapshot {
 /** A token bucket: one token every `intervalMs`, at most `burst` of them saved. */
 export interface LimitSnapshot {
   readonly name: string;
-  readonly key: 'client' | 'customer';
+  /** What has a bucket of its own. */
+  readonly key: 'client' | 'customer' | 'host' | 'route' | 'header' | 'cookie';
+  /** Name of the header in lower case, or of the cookie; empty for the other keys. */
+  readonly keyName: string;
   readonly intervalMs: number;
   readonly burst: number;
+  /** False: what would be refused is only counted and logged. */
+  readonly isEnforced: boolean;
+  /** Clients are told on every response what is left, and not only when nothing is. */
+  readonly isAnnounced: boolean;
 }
 
 /** Requests that are refused, or only counted, for what they look like. All conditions that are given must hold. */
@@ -261,6 +268,7 @@ export interface RouteSnapshot {
   readonly auth: string | null;
   /** Those of its site, then its own. */
   readonly rules: readonly RuleSnapshot[];
+  readonly limits: readonly LimitSnapshot[];
   readonly maxBodyBytes: number;
   readonly requestBufferBytes: number;
   readonly timeouts: RouteTimeoutsSnapshot;

@@ -9,6 +9,7 @@ import {createAdminRouter} from '#src/control/admin-commands.ts';
 import {AdminSocket} from '#src/control/admin-socket.ts';
 import {BanKeeper} from '#src/control/ban-keeper.ts';
 import type {Configuration} from '#src/control/configuration.ts';
+import {LimitTotals} from '#src/control/limit-totals.ts';
 import {LoginBook} from '#src/control/login-book.ts';
 import {PortBook, tryNewAddresses} from '#src/control/port-book.ts';
 import {Prober} from '#src/control/prober.ts';
@@ -64,6 +65,7 @@ export class Daemon {
   readonly #supervisor: Supervisor;
   readonly #prober: Prober;
   readonly #reloader: Reloader;
+  readonly #limitTotals = new LimitTotals();
   readonly #ruleTotals = new RuleTotals();
   readonly #logins: LoginBook;
   readonly #bans: BanKeeper;
@@ -96,6 +98,7 @@ export class Daemon {
     this.#reloader = new Reloader({...options, apply: next => this.#apply(next)}, first);
     this.#supervisor = new Supervisor({
       workerUrl, threads, log, memory: this.#memory, clock: () => performance.now(), 
+      onLimitExcesses: excesses => this.#limitTotals.add(excesses),
       onRuleMatches: matches => this.#ruleTotals.add(matches),
       onLoginEvents: events => this.#logins.add(events),
       onBan: (order, source) => this.#bans.obey(order, source),
@@ -183,6 +186,7 @@ export class Daemon {
       threadReports: () => this.#supervisor.reportThreads(),
       bans: () => this.#bans.report(),
       loginTotals: () => this.#logins.list(this.#inForce.snapshot),
+      limitExcesses: () => this.#limitTotals.list(this.#inForce.snapshot),
       ruleMatches: () => this.#ruleTotals.list(this.#inForce.snapshot),
       isReady: () => this.#supervisor.describeUnreadiness() === null,
     });

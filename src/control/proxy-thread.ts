@@ -1,7 +1,7 @@
 /** One proxy thread as the control thread sees it: a worker with a conversation. */
 import {Worker} from 'node:worker_threads';
 import {withDeadline} from '#src/control/deadline.ts';
-import type {BanOrder, ControlMessage, LoginEvents, RuleMatches, ThreadMessage, ThreadStart} from '#src/shared/messages.ts';
+import type {BanOrder, ControlMessage, LimitExcesses, LoginEvents, RuleMatches, ThreadMessage, ThreadStart} from '#src/shared/messages.ts';
 
 export type ConfigureMessage = Extract<ControlMessage, {type: 'configure'}>;
 export type ThreadLogMessage = Extract<ThreadMessage, {type: 'log'}>;
@@ -22,6 +22,7 @@ export interface ThreadObserver {
   onLog(thread: ProxyThread, message: ThreadLogMessage): void;
   onBan(order: BanOrder, source: string): void;
   onRuleMatches(matches: readonly RuleMatches[]): void;
+  onLimitExcesses(excesses: readonly LimitExcesses[]): void;
   onLoginEvents(events: readonly LoginEvents[]): void;
   /** Once, after the thread is gone. `error` is null where it ended by itself or was terminated. */
   onExit(thread: ProxyThread, exitCode: number, error: Error | null): void;
@@ -106,6 +107,8 @@ export class ProxyThread {
         return this.#observer.onBan(message.order, message.source);
       case 'ruleMatches':
         return this.#observer.onRuleMatches(message.matches);
+      case 'limitExcesses':
+        return this.#observer.onLimitExcesses(message.excesses);
       case 'loginEvents':
         return this.#observer.onLoginEvents(message.events);
       case 'heartbeat':

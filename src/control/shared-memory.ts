@@ -5,10 +5,11 @@ import {NODE, NODE_ROW_LENGTH, openRow, rowsByteLength} from '#src/shared/counte
 import {ConnectionTable} from '#src/shared/connection-table.ts';
 import type {SharedMemory} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
+import {RateTables} from '#src/shared/rate-tables.ts';
 
 /**
- * Keys that a limit tells apart at the same time (a client in one limit is one key). With more, those with the least debt are
- * evicted; see `RateBuckets`.
+ * Keys that limits tell apart at the same time (a client in one limit is one key), in each table. With more, those with the least debt
+ * are evicted; see `RateBuckets`. docs/limits.md says how many.
  */
 const RATE_KEYS_MAX = 2 ** 18;
 /** Clients, accounts and pairs that fail at the same time. */
@@ -26,7 +27,7 @@ export function createSharedMemory(threads: number, connectionsMax: number, desc
   const room = Math.max(connectionsMax, CONNECTIONS_ROOM);
   return {
     nodeCounters: {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, threads)), byteOffset: 0},
-    rateBuckets: new SharedArrayBuffer(RateBuckets.byteLength(RATE_KEYS_MAX)),
+    rateTables: RateTables.createBuffers(RATE_KEYS_MAX),
     loginBuckets: new SharedArrayBuffer(RateBuckets.byteLength(LOGIN_KEYS_MAX)),
     loginMemory: new SharedArrayBuffer(RateBuckets.byteLength(LOGIN_KEYS_MAX)),
     connectionTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, room)),

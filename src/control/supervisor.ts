@@ -6,7 +6,7 @@ import {ProxyThread, type ConfigureAnswer, type ConfigureMessage, type ThreadLog
 import {RestartBackoff} from '#src/control/restart-backoff.ts';
 import {SerialQueue} from '#src/control/serial-queue.ts';
 import type {DaemonLog} from '#src/observe/daemon-log.ts';
-import type {BanOrder, ControlMessage, LoginEvents, RuleMatches, SharedMemory} from '#src/shared/messages.ts';
+import type {BanOrder, ControlMessage, LimitExcesses, LoginEvents, RuleMatches, SharedMemory} from '#src/shared/messages.ts';
 
 export interface SupervisorTimings {
   /** A thread that gives no answer to a configuration within this time is replaced. */
@@ -31,6 +31,8 @@ export interface SupervisorOptions {
   readonly forgetThread: (thread: number) => void;
   /** What rules have matched on some thread. */
   readonly onRuleMatches: (matches: readonly RuleMatches[]) => void;
+  /** What was over its limit on some thread. */
+  readonly onLimitExcesses: (excesses: readonly LimitExcesses[]) => void;
   /** What login guards have found on some thread. */
   readonly onLoginEvents: (events: readonly LoginEvents[]) => void;
   /** A proxy thread asks for a ban. */
@@ -128,6 +130,10 @@ export class Supervisor implements ThreadObserver {
 
   onRuleMatches(matches: readonly RuleMatches[]): void {
     this.#options.onRuleMatches(matches);
+  }
+
+  onLimitExcesses(excesses: readonly LimitExcesses[]): void {
+    this.#options.onLimitExcesses(excesses);
   }
 
   onLoginEvents(events: readonly LoginEvents[]): void {

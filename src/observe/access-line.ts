@@ -116,9 +116,9 @@ function formatMs(ms: number): string {
   return SHORT_DURATIONS[microseconds] ?? (microseconds / 1000).toFixed(3);
 }
 
-/** The rule that matched and the user that the client has proved to be, as far as there are any. */
-export function accessFragment(rule: string, user: string): string {
-  return (rule === '' ? '' : `,"rule":"${rule}"`) + (user === '' ? '' : `,"user":${quote(user)}`);
+/** The limit that was exceeded, the rule that matched, and the user that the client has proved to be, as far as there are any. */
+export function accessFragment(limit: string, rule: string, user: string): string {
+  return (limit === '' ? '' : `,"limit":"${limit}"`) + (rule === '' ? '' : `,"rule":"${rule}"`) + (user === '' ? '' : `,"user":${quote(user)}`);
 }
 
 export function formatAccessLine(record: AccessRecord): string {

@@ -11,7 +11,7 @@ import {
   CUSTOMER, CUSTOMER_ROW_LENGTH, DURATION_BOUNDS_S, DURATION_COLUMN, faultColumn, NODE, NODE_ROW_LENGTH, POOL_ROW_LENGTH, sumRows, type NodeColumn,
 } from '#src/shared/counters.ts';
 import {EndpointSlot, type HealthState} from '#src/shared/endpoint-slot.ts';
-import {endpointKey, type CustomerAssignment, type LoginEvents, type RuleMatches} from '#src/shared/messages.ts';
+import {endpointKey, type CustomerAssignment, type LimitExcesses, type LoginEvents, type RuleMatches} from '#src/shared/messages.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 
 export const RELOAD_OUTCOMES = ['success', 'partial', 'failure'] as const;
@@ -56,6 +56,8 @@ export interface ExpositionSources {
   readonly reload: () => ReloadReport;
   readonly threadReports: () => readonly ThreadReport[];
   readonly bans: () => BanReport;
+  /** Every limit of the configuration in force. */
+  readonly limitExcesses: () => readonly LimitExcesses[];
   /** Every rule of the configuration in force. */
   readonly ruleMatches: () => readonly RuleMatches[];
   /** Every login guard of the configuration in force, with each stage and detection. */
@@ -102,7 +104,7 @@ export async function renderExposition(registry: Registry): Promise<string> {
   return `${parts.join('\n\n')}\n`;
 }
 
-function createNodeMetrics({nodeCounters, threads, ruleMatches, loginTotals}: ExpositionSources): Metric[] {
+function createNodeMetrics({nodeCounters, threads, limitExcesses, ruleMatches, loginTotals}: ExpositionSources): Metric[] {
   const readRow = (): Float64Array => sumRows(nodeCounters, NODE_ROW_LENGTH, threads);
   const readDifference = (opened: NodeColumn, closed: NodeColumn) => () => {
     const row = readRow();
@@ -117,6 +119,8 @@ function createNodeMetrics({nodeCounters, threads, ruleMatches, loginTotals}: Ex
       const row = readRow();
       return FAULT_CODES.map(code => ({labels: {code}, value: row[faultColumn(code)] ?? 0}));
     }),
+    new ReadCounter('torwart_limit_exceeded_total', 'Requests that were over a limit: refused (enforce) or only counted (observe); the customer is empty for limits of the node.',
+      () => limitExcesses().map(({customer, limit, mode, count}) => ({labels: {customer, limit, mode}, value: count}))),
     new ReadCounter('torwart_rule_matches_total', 'Requests that a rule has matched; the customer is empty for rules of the node.',
       () => ruleMatches().map(({customer, rule, action, count}) => ({labels: {customer, rule, action}, value: count}))),
     new ReadCounter('torwart_login_guard_total', 'What login guards have counted: attempts that failed, were delayed or refused, and clients that were banned.',

@@ -1,37 +1,161 @@
-/** The limits that a request passes, in the order of their scopes. Whoever is over any of them is refused. */
+/** The limits that a request passes, in the order of their scopes. Whoever is over any of them that is enforced is refused. */
 import type {LimitSnapshot} from '#src/config/snapshot.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
+import type {FieldBlock} from '#src/http1/field-block.ts';
+import {findOnlyCookie, findOnlyField} from '#src/policy/request-values.ts';
 import type {RateBuckets} from '#src/shared/rate-buckets.ts';
-import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import type {RateTables} from '#src/shared/rate-tables.ts';
 
-export interface CompiledLimit {
-  readonly name: string;
-  readonly perClient: boolean;
-  readonly intervalMs: number;
-  readonly burst: number;
+/** Keyed hash of one of those whom a limit counts apart. */
+export interface LimitKey {
+  readonly keyHigh: number;
+  readonly keyLow: number;
+}
+
+export interface CompiledLimit extends Pick<LimitSnapshot, 'name' | 'key' | 'keyName' | 'intervalMs' | 'burst' | 'isEnforced' | 'isAnnounced'> {
+  /** Empty for a limit of the node. */
+  readonly customer: string;
+  /** The common case, known without comparing texts. */
+  readonly isPerClient: boolean;
+  readonly buckets: RateBuckets;
+  /** Of the values of headers and cookies. */
+  readonly hash: KeyedHash;
   /** Tells the limit's keys from those of every other limit. A limit that keeps its name keeps its buckets over a reload. */
   readonly seedHigh: number;
   readonly seedLow: number;
+  /** The policy as clients are told it. */
+  readonly policy: string;
 }
 
-/** @param scope the customer's name, or empty for the node */
-export function compileLimits(scope: string, limits: readonly LimitSnapshot[], hash: KeyedHash): readonly CompiledLimit[] {
-  return limits.map((limit) => {
-    hash.hashText(`${scope}\n${limit.name}\n${limit.key}`);
-    return {name: limit.name, perClient: limit.key === 'client', intervalMs: limit.intervalMs, burst: limit.burst, seedHigh: hash.high, seedLow: hash.low};
+/** Limits by what must be known of a request: who sends it, whose site it is for, which route it takes. */
+export interface LimitSet {
+  readonly onArrival: readonly CompiledLimit[];
+  readonly onSite: readonly CompiledLimit[];
+  readonly onRoute: readonly CompiledLimit[];
+}
+
+/** What keys are made of, as far as it is known, and what became of the request. */
+export interface LimitedRequest {
+  readonly client: LimitKey | null;
+  readonly host: string;
+  readonly site: {readonly customer: {readonly limitKey: LimitKey}; readonly hostKeys: HostKeys} | null;
+  readonly route: {readonly limitKey: LimitKey} | null;
+  /** The limit that refused the request, else the first one that would have. */
+  limit: string;
+  /** Milliseconds after which the refusing limit would admit the next request. */
+  retryAfterMs: number;
+  /** Complete lines for the client. */
+  rateLimitLines: string;
+}
+
+/** Counts what is over its limit. */
+export type LimitObserver = (limit: CompiledLimit) => void;
+
+export interface LimitParts {
+  readonly tables: RateTables;
+  readonly hash: KeyedHash;
+}
+
+/** @param scope tells this list from every other: empty for the node, the customer's name, or the text of a route */
+export function compileLimits(customer: string, scope: string, limits: readonly LimitSnapshot[], {tables, hash}: LimitParts): LimitSet {
+  const compiled = limits.map((limit): CompiledLimit => {
+    const {name, key, keyName, intervalMs, burst, isEnforced, isAnnounced} = limit;
+    hash.hashText(`${scope}\n${name}\n${key}`);
+    const windowS = Math.max(1, Math.round(burst * intervalMs / 1000));
+    return {
+      name, key, keyName, intervalMs, burst, isEnforced, isAnnounced, customer, isPerClient: key === 'client', hash, buckets: tables.forWindow(burst * intervalMs), seedHigh: hash.high, seedLow: hash.low,
+      policy: `"${name}";q=${burst};w=${windowS}`,
+    };
   });
+  return {
+    onArrival: compiled.filter(({key}) => key === 'client' || key === 'header' || key === 'cookie'),
+    onSite: compiled.filter(({key}) => key === 'customer' || key === 'host'),
+    onRoute: compiled.filter(({key}) => key === 'route'),
+  };
+}
+
+export function createLimitKey(text: string, hash: KeyedHash): LimitKey {
+  hash.hashText(`limited\n${text}`);
+  return {keyHigh: hash.high, keyLow: hash.low};
 }
 
 /**
- * Takes one token of every limit. Returns 0, or the milliseconds after which the refusing limit would admit the next request.
- * Both halves of a key are secret hashes, so their sum is as good a key as any.
+ * The key of each host as the configuration names it. All names under a wildcard have the wildcard's: whoever asks would choose the
+ * bucket otherwise.
  */
-export function takeLimits(limits: readonly CompiledLimit[], buckets: RateBuckets, client: ClientIdentity, nowMs: number): number {
-  for (const limit of limits) {
-    const keyHigh = limit.perClient ? (limit.seedHigh ^ client.keyHigh) : limit.seedHigh;
-    const keyLow = limit.perClient ? (limit.seedLow ^ client.keyLow) : limit.seedLow;
-    const waitMs = buckets.take(keyHigh, keyLow, nowMs, limit.intervalMs, limit.burst);
-    if (waitMs > 0) return waitMs;
+export class HostKeys {
+  readonly #keys: ReadonlyMap<string, LimitKey>;
+
+  constructor(patterns: readonly string[], hash: KeyedHash) {
+    this.#keys = new Map(patterns.map((pattern) => [pattern, createLimitKey(`host\n${pattern}`, hash)]));
   }
-  return 0;
+
+  /** @param host one that the site is for */
+  find(host: string): LimitKey {
+    const exact = this.#keys.get(host);
+    if (exact !== undefined) return exact;
+    for (let dot = host.indexOf('.', 1); dot > 0; dot = host.indexOf('.', dot + 1)) {
+      const wildcard = this.#keys.get(`*${host.slice(dot)}`);
+      if (wildcard !== undefined) return wildcard;
+    }
+    throw new Error('a host is found by a pattern of its site');
+  }
+}
+
+/** Takes one token of every limit, up to the first that refuses: then false. */
+export function takeLimits(limits: readonly CompiledLimit[], request: LimitedRequest, fields: FieldBlock, nowMs: number, observe: LimitObserver): boolean {
+  for (const limit of limits) {
+    // Both halves of a key are secret hashes, so their sum is as good a key as any.
+    const key = limit.isPerClient ? known(request.client) : findKey(limit, request, fields);
+    const keyHigh = limit.seedHigh ^ key.keyHigh, keyLow = limit.seedLow ^ key.keyLow;
+    const waitMs = limit.buckets.take(keyHigh, keyLow, nowMs, limit.intervalMs, limit.burst);
+    if (waitMs === 0) {
+      if (limit.isAnnounced) request.rateLimitLines += describeAdmission(limit, limit.buckets.debt(keyHigh, keyLow, nowMs));
+    } else if (!recordExcess(limit, request, waitMs, observe)) return false;
+  }
+  return true;
+}
+
+/** Whether the request goes on. */
+function recordExcess(limit: CompiledLimit, request: LimitedRequest, waitMs: number, observe: LimitObserver): boolean {
+  observe(limit);
+  if (request.limit === '' || limit.isEnforced) request.limit = limit.name;
+  if (!limit.isEnforced) return true;
+  request.retryAfterMs = waitMs;
+  request.rateLimitLines = describe(limit, 0, waitMs);
+  return false;
+}
+
+function findKey(limit: CompiledLimit, request: LimitedRequest, fields: FieldBlock): LimitKey {
+  const {client, site, route} = request;
+  switch (limit.key) {
+    case 'header': return hashValue(limit, findOnlyField(fields, limit.keyName)) ?? known(client);
+    case 'cookie': return hashValue(limit, findOnlyCookie(fields, limit.keyName)) ?? known(client);
+    case 'customer': return known(site).customer.limitKey;
+    case 'host': return known(site).hostKeys.find(request.host);
+    case 'route': return known(route).limitKey;
+    default: return known(client);
+  }
+}
+
+function known<T>(value: T | null): T {
+  if (value === null) throw new Error('a limit was asked before its key was known');
+  return value;
+}
+
+function hashValue({hash}: CompiledLimit, value: string | null): LimitKey | null {
+  if (value === null) return null;
+  hash.hashText(`value\n${value}`);
+  return {keyHigh: hash.high, keyLow: hash.low};
+}
+
+/** draft-ietf-httpapi-ratelimit-headers-10: `r` requests are left, and there will be more of them in `t` seconds. */
+function describe({policy, name}: CompiledLimit, left: number, moreInMs: number): string {
+  return `ratelimit-policy: ${policy}\r\nratelimit: "${name}";r=${left};t=${Math.max(1, Math.ceil(moreInMs / 1000))}\r\n`;
+}
+
+function describeAdmission(limit: CompiledLimit, debtMs: number): string {
+  const {intervalMs, burst} = limit;
+  const owed = Math.ceil(debtMs / intervalMs - 1e-6);
+  return describe(limit, Math.max(0, burst - owed), debtMs - (owed - 1) * intervalMs);
 }

@@ -26,17 +26,19 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
   takeFacts(head, facts);
   const client = findClient(gateway, downstream, head, facts);
   return checkNodeBan(gateway, downstream, client)
-    ?? checkLimits(gateway, gateway.limits, client, facts)
+    ?? checkLimits(gateway, gateway.limits.onArrival, head, facts)
     ?? checkMethod(head)
     ?? findHost(head, downstream.memo, facts)
     ?? findTarget(head, downstream, facts)
     ?? checkExpectation(head)
     ?? findSite(gateway, downstream, facts)
     ?? checkCustomerBan(gateway, downstream, client, facts)
-    ?? checkLimits(gateway, facts.site?.customer.limits ?? [], client, facts)
+    ?? checkLimits(gateway, gateway.limits.onSite, head, facts)
+    ?? checkLimits(gateway, facts.site?.customer.limits, head, facts)
     ?? checkRules(gateway, gateway.rules, head, facts)
     ?? checkRules(gateway, facts.site?.customer.rules ?? null, head, facts)
     ?? (findHttpsLocation(downstream, facts) ? null : findRoute(client, head, facts))
+    ?? checkRouteLimits(gateway, head, facts)
     ?? checkRules(gateway, facts.route?.rules ?? null, head, facts)
     ?? checkUpgrade(gateway, head, facts);
 }
@@ -75,10 +77,14 @@ function banFault(downstream: Downstream, client: ClientIdentity): FaultCode {
   return client === downstream.peer ? 'client_banned_here' : 'forwarded_client_banned';
 }
 
-function checkLimits(gateway: Gateway, limits: readonly CompiledLimit[], client: ClientIdentity, facts: RequestFacts): FaultCode | null {
-  if (limits.length === 0) return null;
-  facts.retryAfterMs = takeLimits(limits, gateway.buckets, client, facts.startedMs);
-  return facts.retryAfterMs > 0 ? 'rate_limited' : null;
+function checkLimits(gateway: Gateway, limits: readonly CompiledLimit[] | undefined, head: RequestHead, facts: RequestFacts): FaultCode | null {
+  if (limits === undefined || limits.length === 0) return null;
+  return takeLimits(limits, facts, head.fields, facts.startedMs, gateway.limitTally.count) ? null : 'rate_limited';
+}
+
+function checkRouteLimits(gateway: Gateway, head: RequestHead, facts: RequestFacts): FaultCode | null {
+  const {route} = facts;
+  return route === null ? null : checkLimits(gateway, gateway.limits.onRoute, head, facts) ?? checkLimits(gateway, route.limits, head, facts);
 }
 
 function checkMethod(head: RequestHead): FaultCode | null {

@@ -64,9 +64,9 @@ export function answerFixed(status: number, contentType: string, body: string): 
 }
 
 /** Writes a whole answer with the default fields. Returns its status. */
-export function sendAnswer(downstream: Downstream, answer: Answer, method: string, plan: ResponsePlan, date: string): void {
+export function sendAnswer(downstream: Downstream, answer: Answer, {method, rateLimitLines}: RequestFacts, plan: ResponsePlan, date: string): void {
   const isSecure = downstream.tls !== null;
-  const lines = `date: ${date}\r\n${answer.fieldLines}${defaultResponseFields(plan, isSecure)}`;
+  const lines = `date: ${date}\r\n${answer.fieldLines}${rateLimitLines}${defaultResponseFields(plan, isSecure)}`;
   const {body, status} = answer;
   const isBodiless = method === 'HEAD' || status === 204 || status === 304;
   const announced = !isBodiless ? ANNOUNCE_BODY : status === 204 || status === 304 ? ANNOUNCE_NOTHING : body.length;

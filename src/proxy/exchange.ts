@@ -287,7 +287,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     const date = head.hasDate ? '' : `date: ${this.#gateway.clock.httpDate()}\r\n`;
     const announced = announceLength(head.bodyLength, head.contentLength, head.status, this.#facts.method);
     // What a client sends behind an upgrade that was not granted may be meant for the other protocol.
-    downstream.beginResponse(head.status, head.reason, lines + date, head.bodyLength, announced, this.#facts.upgrade === null);
+    downstream.beginResponse(head.status, head.reason, lines + date + this.#facts.rateLimitLines, head.bodyLength, announced, this.#facts.upgrade === null);
   }
 
   onUpgrade(head: ResponseHead, stream: TunnelStream): Tunnel | null {
@@ -363,7 +363,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     this.#phase = 'responding';
     this.#cancel();
     this.#record.status = answer.status;
-    sendAnswer(downstream, answer, this.#facts.method, this.#responsePlan(), this.#gateway.clock.httpDate());
+    sendAnswer(downstream, answer, this.#facts, this.#responsePlan(), this.#gateway.clock.httpDate());
     this.#finish();
   }
 

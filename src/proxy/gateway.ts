@@ -9,11 +9,11 @@ import {timeFragment} from '#src/observe/access-line.ts';
 import type {AccessLog} from '#src/observe/access-log.ts';
 import {compileNetworks} from '#src/policy/access.ts';
 import type {ClientBans} from '#src/policy/client-bans.ts';
-import {compileLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
+import {compileLimits, type LimitParts, type LimitSet} from '#src/policy/request-limits.ts';
 import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields} from '#src/policy/response-hardening.ts';
-import type {RateBuckets} from '#src/shared/rate-buckets.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
+import {LimitTally} from '#src/proxy/limit-tally.ts';
 import {RuleTally} from '#src/proxy/rule-tally.ts';
 import type {Tables} from '#src/proxy/tables.ts';
 import type {Tunnels} from '#src/proxy/tunnels.ts';
@@ -22,7 +22,7 @@ export interface GatewayParts {
   readonly clock: Clock;
   readonly hash: KeyedHash;
   readonly bans: ClientBans;
-  readonly buckets: RateBuckets;
+  readonly limitParts: LimitParts;
   readonly upstream: Upstream;
   readonly tables: Tables;
   readonly tunnels: Tunnels;
@@ -39,7 +39,6 @@ export class Gateway {
   readonly bans: ClientBans;
   /** Without a secret: the nodes of a fleet, and one node after a restart, send a key to the same endpoint. */
   readonly balanceHash = new KeyedHash(new Uint8Array(16));
-  readonly buckets: RateBuckets;
   readonly upstream: Upstream;
   readonly tables: Tables;
   readonly tunnels: Tunnels;
@@ -49,10 +48,13 @@ export class Gateway {
   /** Null where the access log is off. */
   accessLog: AccessLog | null = null;
   trustedProxies: CidrSet;
-  limits: readonly CompiledLimit[];
+  /** Limits that hold for every customer. */
+  limits: LimitSet;
   /** Rules that hold for every customer. */
   rules: RuleSet | null;
   readonly ruleTally = new RuleTally();
+  readonly limitTally = new LimitTally();
+  readonly #limitParts: LimitParts;
   readonly #counters: Float64Array;
   readonly #requestIdPrefix: string;
   #time = '';
@@ -64,7 +66,7 @@ export class Gateway {
     this.clock = parts.clock;
     this.hash = parts.hash;
     this.bans = parts.bans;
-    this.buckets = parts.buckets;
+    this.#limitParts = parts.limitParts;
     this.upstream = parts.upstream;
     this.tables = parts.tables;
     this.tunnels = parts.tunnels;
@@ -72,14 +74,14 @@ export class Gateway {
     this.#counters = parts.counters;
     this.#requestIdPrefix = parts.requestIdPrefix;
     this.trustedProxies = compileNetworks(node.trustedProxies);
-    this.limits = compileLimits('', node.limits, parts.hash);
+    this.limits = compileLimits('', '', node.limits, parts.limitParts);
     this.rules = compileRuleSet('', node.rules);
   }
 
   configure(node: NodeSnapshot): void {
     this.bans.configure(node);
     this.trustedProxies = compileNetworks(node.trustedProxies);
-    this.limits = compileLimits('', node.limits, this.hash);
+    this.limits = compileLimits('', '', node.limits, this.#limitParts);
     this.rules = compileRuleSet('', node.rules);
   }
 

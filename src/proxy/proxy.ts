@@ -14,8 +14,9 @@ import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
 import {ConnectionTable} from '#src/shared/connection-table.ts';
 import {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
-import type {BanOrder, CustomerAssignment, LoginEvents, RuleMatches, ThreadStart} from '#src/shared/messages.ts';
+import type {BanOrder, CustomerAssignment, LimitExcesses, LoginEvents, RuleMatches, ThreadStart} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
+import {RateTables} from '#src/shared/rate-tables.ts';
 import {Upstream, type ThreadLog} from '#src/upstream/upstream.ts';
 import {ExchangePool} from '#src/proxy/exchange-pool.ts';
 import {createGateBuilder} from '#src/proxy/gate-builder.ts';
@@ -70,18 +71,18 @@ export class Proxy {
     this.#clock = clock;
     this.#wheel = wheel;
     this.#upstream = new Upstream({clock, wheel, counters, reportBug, log: environment.log}, node.timeouts.upstreamKeepAliveMs, ownListenersOf(node));
-    const buckets = new RateBuckets(memory.rateBuckets);
+    const limitParts = {tables: new RateTables(memory.rateTables), hash};
     const bans = new ClientBans(new BanTable(memory.banTable, LIMITS.bansMax, hash), createBanScope(null, hash), clock, node);
     this.#passwords = new PasswordChecker(reportBug);
     const {random} = environment;
-    const tables = new Tables(hash, {thread, threads}, {
-      buildGate: createGateBuilder({clock, hash, buckets, passwords: this.#passwords, upstream: this.#upstream, random}),
+    const tables = new Tables(limitParts, {thread, threads}, {
+      buildGate: createGateBuilder({clock, hash, buckets: limitParts.tables.forWindow(LIMITS.credentialFailuresBurst * LIMITS.credentialFailureIntervalMs), passwords: this.#passwords, upstream: this.#upstream, random}),
       buildLogins: createLoginGuardsBuilder({
         clock, wheel, hash, tally: this.#logins, ban: environment.ban, buckets: new RateBuckets(memory.loginBuckets), memory: new RateBuckets(memory.loginMemory),
       }),
     });
     const tunnels = new Tunnels(new ConnectionTable(memory.tunnelTable, threads, thread, 2 * memory.connectionsMax));
-    this.#gateway = new Gateway({clock, hash, bans, buckets, upstream: this.#upstream, tables, tunnels, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
+    this.#gateway = new Gateway({clock, hash, bans, limitParts, upstream: this.#upstream, tables, tunnels, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
     const exchanges = new ExchangePool(this.#gateway);
     const connectionTable = new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax);
     const descriptors = new DescriptorBudget(memory, threads, connectionTable);
@@ -175,6 +176,11 @@ export class Proxy {
   /** What rules have matched since the last call. */
   takeRuleMatches(): readonly RuleMatches[] {
     return this.#gateway.ruleTally.take();
+  }
+
+  /** What was over its limit since the last call. */
+  takeLimitExcesses(): readonly LimitExcesses[] {
+    return this.#gateway.limitTally.take();
   }
 
   /** What login guards have found since the last call. */

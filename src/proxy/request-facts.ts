@@ -24,6 +24,10 @@ export class RequestFacts {
   route: Route | null = null;
   /** Milliseconds after which a limited client may come again. */
   retryAfterMs = 0;
+  /** The limit that refused the request, else the first that would have. */
+  limit = '';
+  /** What the client is told of its limits: complete lines. */
+  rateLimitLines = '';
   /** Methods that the path knows, for a 405. */
   allowedMethods: readonly string[] = [];
   /** The https address of this request, where it came in cleartext and must not be served there. */
@@ -56,6 +60,8 @@ export class RequestFacts {
     this.site = null;
     this.route = null;
     this.retryAfterMs = 0;
+    this.limit = '';
+    this.rateLimitLines = '';
     this.allowedMethods = [];
     this.httpsLocation = '';
     this.rule = '';

@@ -90,7 +90,7 @@ export class RequestRecord implements AccessRecord {
   get target(): string { return this.#facts.target; }
   get userAgent(): string { return this.#facts.userAgent; }
   get referer(): string { return this.#facts.referer; }
-  get accessFragment(): string { return accessFragment(this.#facts.rule, this.#facts.user); }
+  get accessFragment(): string { return accessFragment(this.#facts.limit, this.#facts.rule, this.#facts.user); }
   get queueMs(): number { return this.dispatchedMs === 0 ? 0 : this.dispatchedMs - this.#facts.startedMs; }
   get connectMs(): number { return this.connectedMs === 0 ? 0 : this.connectedMs - this.dispatchedMs; }
   get firstByteMs(): number { return this.respondedMs === 0 ? 0 : this.respondedMs - this.#facts.startedMs; }

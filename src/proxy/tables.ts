@@ -10,7 +10,7 @@ import {compileAccess, type AccessRule} from '#src/policy/access.ts';
 import {HostTable} from '#src/policy/host-table.ts';
 import {PathTable} from '#src/policy/path-table.ts';
 import {planRequestFields, type FieldPlan} from '#src/policy/request-hardening.ts';
-import {compileLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
+import {compileLimits, createLimitKey, HostKeys, type CompiledLimit, type LimitKey, type LimitParts} from '#src/policy/request-limits.ts';
 import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import {createBanScope, type BanScope} from '#src/shared/ban-table.ts';
@@ -29,7 +29,9 @@ import {compileWebSocket, type WebSocketPolicy} from '#src/proxy/upgrade.ts';
 export interface Customer {
   readonly name: string;
   readonly banScope: BanScope;
+  /** Those for which the site is enough; the others stand in each route. */
   readonly limits: readonly CompiledLimit[];
+  readonly limitKey: LimitKey;
   readonly rules: RuleSet | null;
   /** Ways to prove who one is, by name. */
   readonly gates: ReadonlyMap<string, Gate>;
@@ -49,6 +51,7 @@ export interface Customer {
 export interface Site {
   readonly customer: Customer;
   readonly paths: PathTable<Route>;
+  readonly hostKeys: HostKeys;
 }
 
 export interface Route {
@@ -57,6 +60,9 @@ export interface Route {
   readonly pool: UpstreamPool | null;
   readonly access: AccessRule | null;
   readonly rules: RuleSet | null;
+  /** Its own, and those of the customer for each route. */
+  readonly limits: readonly CompiledLimit[];
+  readonly limitKey: LimitKey;
   /** Null where nobody has to prove who he is. */
   readonly gate: Gate | null;
   readonly requestPlan: FieldPlan;
@@ -82,14 +88,16 @@ export class Tables {
   readonly hosts = new HostTable<Site>();
   readonly #customers = new Map<string, Customer>();
   readonly #hash: KeyedHash;
+  readonly #limitParts: LimitParts;
   readonly #numbers: ThreadNumbers;
   readonly #buildGate: GateBuilder;
   readonly #buildLogins: LoginGuardsBuilder;
 
-  constructor(hash: KeyedHash, numbers: ThreadNumbers, {buildGate, buildLogins}: TableBuilders) {
+  constructor(limitParts: LimitParts, numbers: ThreadNumbers, {buildGate, buildLogins}: TableBuilders) {
     this.#buildGate = buildGate;
     this.#buildLogins = buildLogins;
-    this.#hash = hash;
+    this.#hash = limitParts.hash;
+    this.#limitParts = limitParts;
     this.#numbers = numbers;
   }
 
@@ -128,12 +136,14 @@ export class Tables {
       const endpoints = this.#buildEndpoints(pool, networks, assignment, before?.pools.get(pool.name));
       pools.set(pool.name, new UpstreamPool(pool, endpoints, this.#row(assignment.poolCounters[pool.name], POOL_ROW_LENGTH)));
     }
+    const limits = compileLimits(snapshot.name, snapshot.name, snapshot.limits, this.#limitParts);
     const gates = this.#buildGates(snapshot, pools, before);
     const hosts: {pattern: string; site: Site}[] = [];
     const customer: Customer = {
       name: snapshot.name,
       banScope: createBanScope(snapshot.name, this.#hash),
-      limits: compileLimits(snapshot.name, snapshot.limits, this.#hash),
+      limits: [...limits.onArrival, ...limits.onSite],
+      limitKey: createLimitKey(`customer\n${snapshot.name}`, this.#hash),
       rules: compileRuleSet(snapshot.name, snapshot.rules),
       gates,
       logins: this.#buildLogins(snapshot.name, snapshot.loginGuards),
@@ -145,8 +155,9 @@ export class Tables {
       tunnelCaps: compileTunnelCaps(snapshot, this.#hash),
     };
     for (const {hosts: patterns, routes} of snapshot.sites) {
-      const paths = new PathTable(routes.map((route) => ({path: route.path, match: route.match, methods: route.methods, value: compileRoute(route, {customer: snapshot.name, pools, gates})})));
-      const site: Site = {customer, paths};
+      const parts = {customer: snapshot.name, site: patterns[0] ?? '', pools, gates, limitParts: this.#limitParts, customerLimits: limits.onRoute};
+      const paths = new PathTable(routes.map((route) => ({path: route.path, match: route.match, methods: route.methods, value: compileRoute(route, parts)})));
+      const site: Site = {customer, paths, hostKeys: new HostKeys(patterns, this.#hash)};
       for (const pattern of patterns) hosts.push({pattern, site});
     }
     return customer;
@@ -186,11 +197,18 @@ function findTls({tls}: PoolSnapshot, before: UpstreamPool | undefined): PoolTls
 
 interface RouteParts {
   readonly customer: string;
+  /** The site's first host, which tells its routes from those of other sites. */
+  readonly site: string;
+  readonly limitParts: LimitParts;
+  /** Limits of the customer that count each route. */
+  readonly customerLimits: readonly CompiledLimit[];
   readonly pools: ReadonlyMap<string, UpstreamPool>;
   readonly gates: ReadonlyMap<string, Gate>;
 }
 
-function compileRoute(route: RouteSnapshot, {customer, pools, gates}: RouteParts): Route {
+function compileRoute(route: RouteSnapshot, {customer, site, pools, gates, limitParts, customerLimits}: RouteParts): Route {
+  const routeText = `${customer}\n${site}\n${route.match}\n${route.path}\n${route.methods.join()}`;
+  const limits = compileLimits(customer, routeText, route.limits, limitParts);
   const gate = route.auth === null ? null : requireGate(gates, route.auth);
   // On every route of the customer: one server may stand behind several, and believe what it reads on all of them.
   const withheld = [...gates.values()].flatMap(({identityFields}) => identityFields).concat(gate?.withheldFields ?? []);
@@ -199,6 +217,8 @@ function compileRoute(route: RouteSnapshot, {customer, pools, gates}: RouteParts
     pool: route.action.type === 'pool' ? requirePool(pools, route.action.pool) : null,
     access: compileAccess(route.allow, route.deny),
     rules: compileRuleSet(customer, route.rules),
+    limits: [...customerLimits, ...limits.onArrival, ...limits.onSite, ...limits.onRoute],
+    limitKey: createLimitKey(`route\n${routeText}`, limitParts.hash),
     gate,
     requestPlan: planRequestFields(route.requestFields, withheld),
     responsePlan: planResponseFields(route.responseFields),

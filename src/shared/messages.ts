@@ -21,8 +21,8 @@ export function endpointKey(pool: string, address: string, port: number): string
 export interface SharedMemory {
   /** Rows of `NODE_ROW_LENGTH`, one a thread. */
   readonly nodeCounters: SlotRef;
-  /** Token buckets of every limit of the node. */
-  readonly rateBuckets: SharedArrayBuffer;
+  /** Token buckets of every limit, see `shared/rate-tables.ts`. */
+  readonly rateTables: readonly SharedArrayBuffer[];
   /** Failed logins by client, account and both. */
   readonly loginBuckets: SharedArrayBuffer;
   /** Who was banned for failed logins lately, and who has logged in: buckets of days. */
@@ -69,6 +69,15 @@ export interface RuleMatches {
   readonly count: number;
 }
 
+/** How often a limit has refused a request, or would have. */
+export interface LimitExcesses {
+  /** Empty for a limit of the node. */
+  readonly customer: string;
+  readonly limit: string;
+  readonly mode: 'enforce' | 'observe';
+  readonly count: number;
+}
+
 /** A request to ban a network. */
 export interface BanOrder {
   /** Null: from the whole node. */
@@ -109,6 +118,8 @@ export type ThreadMessage =
   | {readonly type: 'ban'; readonly order: BanOrder; readonly source: string}
   /** What rules have matched since the last report; sent once a second where there is anything. */
   | {readonly type: 'ruleMatches'; readonly matches: readonly RuleMatches[]}
+  /** What was over its limit since the last report; sent once a second where there is anything. */
+  | {readonly type: 'limitExcesses'; readonly excesses: readonly LimitExcesses[]}
   /** A line for the daemon log. */
   | {readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly detail: Readonly<Record<string, string | number | boolean>>}
   /** Event-loop delay since the last report, in milliseconds; sent once a second. Silence means that the thread hangs. */

@@ -66,7 +66,7 @@ log: {access: logs/access.log, level: warn}
   assert.deepEqual(node.admin, {address: '::1', port: 0});
   assert.equal(node.threads, 5);
   assert.deepEqual(node.trustedProxies, ['192.0.2.1/32', '2001:db8::/32']);
-  assert.deepEqual(node.limits, [{name: 'all', key: 'customer', intervalMs: 2_000, burst: 30}]);
+  assert.deepEqual(node.limits, [{name: 'all', key: 'customer', keyName: '', intervalMs: 2_000, burst: 30, isEnforced: true, isAnnounced: false}]);
   assert.deepEqual(node.log, {access: '/etc/logs/access.log', level: 'warn'});
 });
 

@@ -39,7 +39,7 @@ function createStage(context: TestContext, {timings, clock = () => performance.n
   const banOrders: (readonly [BanOrder, string])[] = [];
   const supervisor = new Supervisor({
     workerUrl: new URL('fixtures/fake-worker.ts', import.meta.url),
-    threads: THREADS, memory, log, clock, onRuleMatches: () => undefined, onLoginEvents: () => undefined,
+    threads: THREADS, memory, log, clock, onRuleMatches: () => undefined, onLimitExcesses: () => undefined, onLoginEvents: () => undefined,
     onBan: (...ban) => banOrders.push(ban),
     forgetThread: thread => {
       slots.forgetThread(thread);

@@ -9,7 +9,7 @@ import {eventually} from '#test/support/eventually.ts';
 import {OK, type UpstreamRequest} from '#test/support/fake-upstream.ts';
 import {GET, Http2Client, POST} from '#test/support/http2-client.ts';
 import {fieldOf, fieldsOf, statusOf} from '#test/support/raw-message.ts';
-import {acme, certificate, customer, pool, route, site} from '#test/support/snapshots.ts';
+import {acme, certificate, customer, limit, pool, route, site} from '#test/support/snapshots.ts';
 
 const OTHER_PAIR = await makeCertificate(['other.test']);
 const FIXED = {type: 'respond', status: 503, contentType: 'text/plain; charset=utf-8', body: 'später'} as const;
@@ -186,7 +186,7 @@ describe('routes that no application answers', () => {
 
 describe('limits, log and reload', () => {
   test('rate_limited: 429 to the stream, and the connection goes on', async (context) => {
-    const {proxy: limited} = await startStage(context, {node: {limits: [{name: 'all', key: 'client', intervalMs: 1000, burst: 2}]}});
+    const {proxy: limited} = await startStage(context, {node: {limits: [limit('all', 1_000, 2)]}});
     const client = await Http2Client.open(context, limited);
     client.send(...[1, 3, 5, 7].map((streamId) => request(streamId, GET)));
     const statuses = await Promise.all([1, 3, 5, 7].map(async (streamId) => (await client.response(streamId)).status));

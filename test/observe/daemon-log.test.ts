@@ -21,7 +21,7 @@ test('no key is ever logged, however deep it is', () => {
   const {log, lines} = createLogLines();
   const certificate = {certPem: 'public', keyPem: 'PRIVATE', names: ['a.test'], notAfterMs: 0};
   const snapshot = makeSnapshot('r', [makeCustomer('acme', {certificates: [certificate]})]);
-  log.info({snapshot, keyPem: 'PRIVATE', start: {ticketKeys: Buffer.from('PRIVATE'), memory: {hashSecret: Buffer.from('PRIVATE'), rateBuckets: new SharedArrayBuffer(8)}}}, 'all');
+  log.info({snapshot, keyPem: 'PRIVATE', start: {ticketKeys: Buffer.from('PRIVATE'), memory: {hashSecret: Buffer.from('PRIVATE'), banTable: new SharedArrayBuffer(8)}}}, 'all');
   const text = JSON.stringify(lines[0]);
   assert.doesNotMatch(text, /PRIVATE|80,82,73/);
   assert.match(text, /public/);

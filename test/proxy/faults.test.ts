@@ -12,7 +12,7 @@ import {FakeUpstream, type UpstreamRequest} from '#test/support/fake-upstream.ts
 import {ProxyHarness, type HarnessOptions} from '#test/support/proxy-harness.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
 import {readTypeScript} from '#test/style/sources.ts';
-import {HTTPS, ROUTE_TIMEOUTS, TIMEOUTS, acme, certificate, customer, pool, route, site} from '#test/support/snapshots.ts';
+import {HTTPS, ROUTE_TIMEOUTS, TIMEOUTS, acme, certificate, customer, limit, pool, route, site} from '#test/support/snapshots.ts';
 
 interface Stage {
   readonly proxy: ProxyHarness;
@@ -100,7 +100,7 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
   route_unknown: sends('GET / HTTP/1.1\r\nhost: empty.test\r\n\r\n'),
   method_not_allowed: sends('POST / HTTP/1.1\r\nhost: strict.test\r\n\r\n'),
   access_denied: sends('GET /denied HTTP/1.1\r\nhost: strict.test\r\n\r\n'),
-  rate_limited: through(() => ({node: {limits: [{name: 'all', key: 'customer', intervalMs: 1_000, burst: 1}]}}), async (proxy, context) => {
+  rate_limited: through(() => ({node: {limits: [limit('all', 1_000, 1)]}}), async (proxy, context) => {
     const client = await proxy.connect(context);
     client.send(PROBE.repeat(2));
     await eventually('the first is counted', () => proxy.fault('host_unknown') === 1);

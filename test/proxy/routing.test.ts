@@ -5,7 +5,7 @@ import type {RouteActionSnapshot} from '#src/config/snapshot.ts';
 import {FakeUpstream, OK} from '#test/support/fake-upstream.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
 import {fieldOf, fieldsOf, statusOf, type RawMessage} from '#test/support/raw-message.ts';
-import {HTTP, customer, node, pool, route, site} from '#test/support/snapshots.ts';
+import {HTTP, customer, limit, node, pool, route, site} from '#test/support/snapshots.ts';
 
 function respond(body: string, status = 200): {readonly action: RouteActionSnapshot} {
   return {action: {type: 'respond', status, contentType: 'text/plain; charset=utf-8', body}};
@@ -183,7 +183,7 @@ describe('fields that the configuration changes', () => {
 describe('limits', () => {
   const limited = customer('acme', {
     pools: [pool('app', [upstream.port])], sites: [site(['acme.test'], [route('/')])],
-    limits: [{name: 'per-client', key: 'client', intervalMs: 1_500, burst: 2}],
+    limits: [limit('per-client', 1_500, 2)],
   });
 
   test('of one client: 429, and when to come again', async (context) => {
@@ -209,7 +209,7 @@ describe('limits', () => {
   });
 
   test('of the node count requests to unknown hosts too', async (context) => {
-    const strict = await ProxyHarness.start(context, {node: {limits: [{name: 'all', key: 'client', intervalMs: 1_000, burst: 1}]}});
+    const strict = await ProxyHarness.start(context, {node: {limits: [limit('all', 1_000, 1)]}});
     const client = await strict.connect(context);
     client.send('GET / HTTP/1.1\r\nhost: unknown.test\r\n\r\nGET / HTTP/1.1\r\nhost: unknown.test\r\n\r\n');
     assert.deepEqual([statusOf(await client.response()), statusOf(await client.response())], [421, 429]);

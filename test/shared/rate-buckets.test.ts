@@ -3,6 +3,7 @@ import {test} from 'node:test';
 import * as fc from 'fast-check';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {runCrew} from '#test/shared/crew.ts';
+import type {FloodBuckets} from '#test/shared/flood-buckets.ts';
 import type {TakeTokens} from '#test/shared/take-tokens.ts';
 import {testProperty} from '#test/support/property.ts';
 
@@ -125,6 +126,14 @@ test('the limit is exact over threads', async () => {
     for (let key = 0; key < keys; key++) sums[key] = (sums[key] ?? 0) + Number(admitted[key]);
   }
   assert.deepEqual(sums, Array.from({length: keys}, () => burst));
+});
+
+test('a flood of new keys on every thread forgives nobody', async () => {
+  const threads = 4, burst = 50;
+  const task: FloodBuckets = {buffer: new SharedArrayBuffer(RateBuckets.byteLength(64 * WAYS)), rounds: 2_000, newKeysPerRound: 20, burst};
+  const results = await runCrew(new URL('flood-buckets.ts', import.meta.url), threads, task);
+  const admitted = results.reduce<number>((sum, count) => sum + Number(count), 0);
+  assert.ok(admitted > 0 && admitted <= burst, `${admitted} of ${threads * task.rounds} were admitted`);
 });
 
 test('memory of another size is refused', () => {

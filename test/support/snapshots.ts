@@ -1,7 +1,7 @@
 /** Compiled configurations by hand: what a test does not name has the value that the daemon would give it. */
 import {X509Certificate} from 'node:crypto';
 import type {
-  CertificateSnapshot, CustomerSnapshot, ListenerSnapshot, NodeSnapshot, PoolSnapshot, RouteSnapshot, RouteTimeoutsSnapshot, ServerSnapshot, SiteSnapshot,
+  CertificateSnapshot, CustomerSnapshot, LimitSnapshot, ListenerSnapshot, NodeSnapshot, PoolSnapshot, RouteSnapshot, RouteTimeoutsSnapshot, ServerSnapshot, SiteSnapshot,
 } from '#src/config/snapshot.ts';
 
 export const HTTP: ListenerSnapshot = {name: 'http', address: '127.0.0.1', port: 0, protocol: 'http', redirectToHttpsPort: 0, http2: false};
@@ -21,6 +21,11 @@ export function node(overrides: Partial<NodeSnapshot> = {}): NodeSnapshot {
   };
 }
 
+/** One token each `intervalMs`, per client, unless the overrides say otherwise. */
+export function limit(name: string, intervalMs: number, burst: number, overrides: Partial<LimitSnapshot> = {}): LimitSnapshot {
+  return {name, key: 'client', keyName: '', intervalMs, burst, isEnforced: true, isAnnounced: false, ...overrides};
+}
+
 export function server(port: number, overrides: Partial<ServerSnapshot> = {}): ServerSnapshot {
   return {address: '127.0.0.1', port, weight: 1, backup: false, drain: false, ...overrides};
 }
@@ -36,7 +41,7 @@ export function pool(name: string, servers: readonly (number | ServerSnapshot)[]
 /** A route to the pool `app`, unless the overrides say otherwise. */
 export function route(path: string, overrides: Partial<RouteSnapshot> = {}): RouteSnapshot {
   return {
-    path, match: 'prefix', methods: [], action: {type: 'pool', pool: 'app'}, replacePrefix: null, allow: [], deny: [], auth: null, rules: [], maxBodyBytes: 1024 * 1024,
+    path, match: 'prefix', methods: [], action: {type: 'pool', pool: 'app'}, replacePrefix: null, allow: [], deny: [], auth: null, rules: [], limits: [], maxBodyBytes: 1024 * 1024,
     requestBufferBytes: 64 * 1024, timeouts: ROUTE_TIMEOUTS, requestFields: {set: [], remove: []}, responseFields: {set: [], remove: []},
     encodedSlashAllowed: false, websocket: null, ...overrides,
   };

@@ -1,0 +1,29 @@
+/** What a request says of itself in one header or cookie. */
+import {FIELD} from '#src/http1/field-names.ts';
+import type {FieldBlock} from '#src/http1/field-block.ts';
+
+/** @param name lower case. Null where the field is not there, is empty, or is there more than once: then it is anybody's guess which one counts. */
+export function findOnlyField(fields: FieldBlock, name: string): string | null {
+  let found: string | null = null;
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.name(i).toLowerCase() !== name) continue;
+    if (found !== null) return null;
+    found = fields.value(i);
+  }
+  return found === '' ? null : found;
+}
+
+/** The same for a cookie (RFC 6265 §4.2.1: `name=value` pairs between semicolons), over all lines of the field. */
+export function findOnlyCookie(fields: FieldBlock, name: string): string | null {
+  let found: string | null = null;
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.numbers[i] !== FIELD.cookie) continue;
+    for (const pair of fields.value(i).split(';')) {
+      const equals = pair.indexOf('=');
+      if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;
+      if (found !== null) return null;
+      found = pair.slice(equals + 1).trim();
+    }
+  }
+  return found === '' ? null : found;
+}
