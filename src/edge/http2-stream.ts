@@ -92,7 +92,7 @@ export class Http2Stream implements Downstream {
   endResponse(): void {
     this.#sendHead();
     this.#isCommitted = false;
-    this.#connection.session.endResponse(this.#stream);
+    this.#connection.session.endMessage(this.#stream);
     this.#connection.scheduleFlush();
   }
 

@@ -1,15 +1,15 @@
 /**
- * The content of requests, and the windows for it (RFC 9113 §5.2, §6.1, §6.9). Credit is given back when content has been handed over to a
+ * The content of messages, and the windows for it (RFC 9113 §5.2, §6.1, §6.9). Credit is given back when content has been handed over to a
  * handler that wants more; while it does not, both windows shrink, so that the connection's window bounds what a client can make this
  * process hold.
  */
 import type {FaultCode} from '#src/core/faults.ts';
-import {LIMITS} from '#src/core/limits.ts';
 import {ERROR, FLAG, FRAME_HEADER_BYTES, WINDOW_BYTES_DEFAULT, type ErrorCode} from '#src/http2/frames.ts';
 import type {ContentSink} from '#src/http2/frame-reader.ts';
 import type {Glitch} from '#src/http2/glitches.ts';
 import type {OutputBuffer} from '#src/http2/output-buffer.ts';
-import type {SessionHandler} from '#src/http2/session-handler.ts';
+import type {SessionSide} from '#src/http2/session-side.ts';
+import type {StreamHandler} from '#src/http2/stream-handler.ts';
 import type {StreamRegistry} from '#src/http2/stream-registry.ts';
 import type {Stream} from '#src/http2/stream.ts';
 
@@ -24,16 +24,20 @@ export interface ContentObserver<Context> {
   onWindowExceeded(): void;
 }
 
-/** Credit below half of a window is collected: an update for each frame would be a frame for each frame. */
-const STREAM_CREDIT_MIN = LIMITS.h2StreamWindowBytes / 2;
-const CONNECTION_CREDIT_MIN = LIMITS.h2ConnectionWindowBytes / 2;
+export interface ReceiverParts<Context> {
+  readonly handler: Pick<StreamHandler<Context>, 'onData' | 'onEnd'>;
+  readonly observer: ContentObserver<Context>;
+  readonly side: Pick<SessionSide, 'streamWindowBytes' | 'connectionWindowBytes'>;
+}
 
 export class ContentReceiver<Context> implements ContentSink {
   readonly #output: OutputBuffer;
   readonly #registry: StreamRegistry<Context>;
-  readonly #handler: SessionHandler<Context>;
-  readonly #observer: ContentObserver<Context>;
-  #window: number = LIMITS.h2ConnectionWindowBytes;
+  readonly #parts: ReceiverParts<Context>;
+  /** Credit below half of a window is collected: an update for each frame would be a frame for each frame. */
+  readonly #streamCreditMin: number;
+  readonly #connectionCreditMin: number;
+  #window: number;
   #credit = 0;
   // The frame that is being received. Its stream is null where it is over.
   #stream: Stream<Context> | null = null;
@@ -41,19 +45,21 @@ export class ContentReceiver<Context> implements ContentSink {
   #length = 0;
   #content = 0;
 
-  constructor(output: OutputBuffer, registry: StreamRegistry<Context>, handler: SessionHandler<Context>, observer: ContentObserver<Context>) {
+  constructor(output: OutputBuffer, registry: StreamRegistry<Context>, parts: ReceiverParts<Context>) {
     this.#output = output;
     this.#registry = registry;
-    this.#handler = handler;
-    this.#observer = observer;
+    this.#parts = parts;
+    this.#streamCreditMin = parts.side.streamWindowBytes / 2;
+    this.#connectionCreditMin = parts.side.connectionWindowBytes / 2;
+    this.#window = parts.side.connectionWindowBytes;
   }
 
-  /** Tells the client of the connection's window, which begins smaller and has no setting. */
+  /** Tells the peer of the connection's window, which begins smaller and has no setting. */
   announceWindow(): void {
-    this.#output.writeWindowUpdate(0, LIMITS.h2ConnectionWindowBytes - WINDOW_BYTES_DEFAULT);
+    this.#output.writeWindowUpdate(0, this.#parts.side.connectionWindowBytes - WINDOW_BYTES_DEFAULT);
   }
 
-  /** The client may send: its silence is its own. */
+  /** The peer may send: its silence is its own. */
   isWindowOpen(stream: Stream<Context>): boolean {
     return this.#window > 0 && stream.receiveWindow > 0;
   }
@@ -70,28 +76,28 @@ export class ContentReceiver<Context> implements ContentSink {
       stream.receiveWindow -= length;
       stream.bytesReceived += FRAME_HEADER_BYTES + length;
     }
-    if (this.#window < 0 || (stream !== null && stream.receiveWindow < 0)) this.#observer.onWindowExceeded();
-    else if (stream === null) this.#observer.onStray(streamId);
-    else if (!stream.advance('receive_data')) this.#observer.onStreamFault(stream, ERROR.STREAM_CLOSED, 'h2_protocol');
+    if (this.#window < 0 || (stream !== null && stream.receiveWindow < 0)) this.#parts.observer.onWindowExceeded();
+    else if (stream === null) this.#parts.observer.onStray(streamId);
+    else if (!stream.advance('receive_data')) this.#parts.observer.onStreamFault(stream, ERROR.STREAM_CLOSED, 'h2_protocol');
   }
 
   onDataContent(bytes: Buffer, start: number, end: number): void {
     const stream = this.#stream;
     this.#content += end - start;
     if (stream === null || stream.isClosed) return;
-    stream.lastReceivedMs = this.#observer.nowMs;
+    stream.lastReceivedMs = this.#parts.observer.nowMs;
     stream.contentReceived += end - start;
     // RFC 9113 §8.1.1: what is too much must never reach who was told of less.
     const isTooMuch = stream.contentLength >= 0 && stream.contentReceived > stream.contentLength;
-    if (isTooMuch) this.#observer.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'framing_invalid');
-    else if (stream.hasBody) this.#handler.onData(stream, bytes, start, end);
+    if (isTooMuch) this.#parts.observer.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'framing_invalid');
+    else if (stream.hasBody) this.#parts.handler.onData(stream, bytes, start, end);
   }
 
   /** Credit is given only here, so that what is sent never depends on how the network cut the frame. */
   onDataEnd(): void {
     const stream = this.#stream;
     this.#stream = null;
-    if (this.#content === 0 && !this.#isLast) this.#observer.onGlitch('empty');
+    if (this.#content === 0 && !this.#isLast) this.#parts.observer.onGlitch('empty');
     if (stream !== null && !stream.isClosed && this.#isLast) this.complete(stream);
     if (stream === null || stream.isClosed) this.#giveBackConnection(this.#length);
     else if (stream.isBodyPaused) {
@@ -100,20 +106,20 @@ export class ContentReceiver<Context> implements ContentSink {
     } else this.#giveBack(stream, this.#length);
   }
 
-  /** The request ends, here or with trailers. */
+  /** The message ends, here or with trailers. */
   complete(stream: Stream<Context>): void {
     if (stream.contentLength >= 0 && stream.contentReceived !== stream.contentLength) {
-      this.#observer.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'framing_invalid');
+      this.#parts.observer.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'framing_invalid');
       return;
     }
     stream.advance('receive_end');
-    if (stream.hasBody) this.#handler.onEnd(stream);
+    if (stream.hasBody) this.#parts.handler.onEnd(stream);
   }
 
   resume(stream: Stream<Context>): void {
     const {withheld} = stream;
     stream.isBodyPaused = false;
-    stream.lastReceivedMs = this.#observer.nowMs;
+    stream.lastReceivedMs = this.#parts.observer.nowMs;
     stream.withheld = 0;
     if (!stream.isClosed) this.#giveBack(stream, withheld);
   }
@@ -128,7 +134,7 @@ export class ContentReceiver<Context> implements ContentSink {
   #giveBack(stream: Stream<Context>, bytes: number): void {
     this.#giveBackConnection(bytes);
     stream.credit += bytes;
-    if (stream.credit < STREAM_CREDIT_MIN || !stream.advance('send_window_update')) return;
+    if (stream.credit < this.#streamCreditMin || !stream.advance('send_window_update')) return;
     this.#output.writeWindowUpdate(stream.id, stream.credit);
     stream.receiveWindow += stream.credit;
     stream.credit = 0;
@@ -137,7 +143,7 @@ export class ContentReceiver<Context> implements ContentSink {
   /** Streams that are paused may hold most of the window: then the others' credit is not collected for longer than what is left of it. */
   #giveBackConnection(bytes: number): void {
     this.#credit += bytes;
-    if (this.#credit === 0 || (this.#credit < CONNECTION_CREDIT_MIN && this.#credit < this.#window)) return;
+    if (this.#credit === 0 || (this.#credit < this.#connectionCreditMin && this.#credit < this.#window)) return;
     this.#output.writeWindowUpdate(0, this.#credit);
     this.#window += this.#credit;
     this.#credit = 0;

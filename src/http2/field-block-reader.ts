@@ -35,6 +35,9 @@ export class FieldBlockReader {
     this.#continuations = 0;
     if ((flags & FLAG.END_HEADERS) !== 0) return 'complete';
     this.openStreamId = streamId;
+    this.bytes = Buffer.from(bytes.subarray(from, to));
+    this.start = 0;
+    this.end = to - from;
     return 'incomplete';
   }
 

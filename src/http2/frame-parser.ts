@@ -16,7 +16,8 @@ export interface FrameEvents {
   /** 8 bytes. */
   onPing(bytes: Buffer, start: number): void;
   onPingAnswered(bytes: Buffer, start: number): void;
-  onGoAway(): void;
+  /** `code` may be any number. */
+  onGoAway(lastStreamId: number, code: number): void;
   /** @param streamId 0: the connection's window */
   onWindowUpdate(streamId: number, increment: number): void;
   onPriorityUpdate(streamId: number, value: string): void;
@@ -31,13 +32,15 @@ export class FrameParser implements FrameSink {
   incompleteSinceMs = Number.NaN;
   readonly #events: FrameEvents;
   readonly #content: ContentSink;
-  readonly #reader = new FrameReader(this);
+  readonly #reader: FrameReader;
   readonly #block = new FieldBlockReader();
   #hasSettings = false;
   /** Frames, and blocks of fields. */
   #completed = 0;
 
-  constructor(events: FrameEvents, content: ContentSink) {
+  /** @param hasPreface the peer begins with one: it is a client */
+  constructor(events: FrameEvents, content: ContentSink, hasPreface: boolean) {
+    this.#reader = new FrameReader(this, hasPreface);
     this.#events = events;
     this.#content = content;
   }
@@ -90,8 +93,9 @@ export class FrameParser implements FrameSink {
         break;
       case FRAME.GOAWAY:
         if (end - start < 8) this.onUnreadable(ERROR.FRAME_SIZE_ERROR);
-        else events.onGoAway();
+        else events.onGoAway(readUint31(bytes, start), readUint32(bytes, start + 4));
         break;
+      // No client may push, and no server whose client has forbidden it.
       case FRAME.PUSH_PROMISE: this.onUnreadable(ERROR.PROTOCOL_ERROR); break;
       // RFC 9113 §5.5: unknown types are ignored.
       default: events.onGlitch('unknown');
@@ -115,7 +119,7 @@ export class FrameParser implements FrameSink {
     this.#events.onViolation(code, 'h2_protocol');
   }
 
-  /** The client begins with its settings (RFC 9113 §3.4), a block of fields is never interrupted (§4.3), and each type has its place. */
+  /** The peer begins with its settings (RFC 9113 §3.4), a block of fields is never interrupted (§4.3), and each type has its place. */
   #isInOrder(type: number, flags: number, streamId: number): boolean {
     const {openStreamId} = this.#block;
     let isInOrder = true;
@@ -135,7 +139,7 @@ export class FrameParser implements FrameSink {
   }
 
   #onHeaders(flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
-    // Only servers may use even numbers, and this one never pushes.
+    // Even numbers are for pushes.
     if (streamId % 2 === 0) this.onUnreadable(ERROR.PROTOCOL_ERROR);
     else this.#onBlock(streamId, this.#block.begin(flags, streamId, bytes, start, end));
   }

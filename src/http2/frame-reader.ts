@@ -26,15 +26,17 @@ type Phase = 'preface' | 'frame' | 'pad_length' | 'content' | 'padding';
 
 export class FrameReader {
   readonly #sink: FrameSink;
-  #phase: Phase = 'preface';
+  #phase: Phase;
   #prefaceLength = 0;
   /** The part of a frame that is here: all of it but DATA's payload. */
   #rest: Buffer | null = null;
   #contentLeft = 0;
   #paddingLeft = 0;
 
-  constructor(sink: FrameSink) {
+  /** @param hasPreface the peer begins with one: it is a client */
+  constructor(sink: FrameSink, hasPreface: boolean) {
     this.#sink = sink;
+    this.#phase = hasPreface ? 'preface' : 'frame';
   }
 
   /** A frame has begun of which more is awaited than the content of DATA. */
@@ -42,7 +44,7 @@ export class FrameReader {
     return this.#rest !== null;
   }
 
-  /** The bytes must not change afterwards: what is incomplete is kept without a copy. */
+  /** The bytes are lent: of what is incomplete a copy is kept. */
   read(bytes: Buffer): void {
     let at = 0;
     while (at < bytes.length && this.#sink.isReading) {
@@ -84,8 +86,8 @@ export class FrameReader {
       sink.onFrame(type, flags, readUint31(bytes, payload - 4), bytes, payload, at);
       if (!sink.isReading) return bytes.length;
     }
-    // A few bytes must not keep a large chunk alive.
-    if (at < bytes.length) this.#rest = at === 0 ? bytes : Buffer.from(bytes.subarray(at));
+    // A few bytes must not keep a large chunk alive, and what upstreams send is read into one buffer again and again.
+    if (at < bytes.length) this.#rest = Buffer.from(bytes.subarray(at));
     return bytes.length;
   }
 

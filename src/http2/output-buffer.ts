@@ -168,6 +168,13 @@ export class OutputBuffer {
     bytes[this.at++] = value;
   }
 
+  writeBytes(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.bytes.set(bytes, this.at);
+    this.at += bytes.length;
+    this.#lastFlagsAt = -1;
+  }
+
   /** @param settings pairs of identifier and value */
   writeSettings(settings: readonly (readonly [number, number])[]): void {
     this.writeFrameHeader(settings.length * 6, FRAME.SETTINGS, 0, 0);

@@ -94,7 +94,7 @@ class Model {
   end(stream: ModelStream): void {
     if (stream.isEnded) return;
     stream.isEnded = true;
-    this.peer.session.endResponse(this.peer.stream(stream.id));
+    this.peer.session.endMessage(this.peer.stream(stream.id));
   }
 
   /** Before each step: what is sent by then must fit into what is granted by then. */

@@ -203,7 +203,7 @@ describe('as the client', () => {
         }
         const isDone = at === total && written.get(stream) !== total + 1;
         written.set(stream, isDone ? total + 1 : at);
-        if (isDone) session().endResponse(stream, stream.context?.exchange.hasTrailers === true ? 'x-trailer: end\r\n' : '');
+        if (isDone) session().endMessage(stream, stream.context?.exchange.hasTrailers === true ? 'x-trailer: end\r\n' : '');
         flush();
       };
       const respond = (stream: Stream<Served>): void => {

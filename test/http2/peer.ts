@@ -117,7 +117,7 @@ export class Peer implements SessionHandler<string> {
     const bytes = typeof content === 'string' ? Buffer.from(content, 'latin1') : content;
     this.session.sendHead(stream, 200, lines);
     this.session.sendContent(stream, bytes, 0, bytes.length);
-    this.session.endResponse(stream);
+    this.session.endMessage(stream);
   }
 
   // The handler.
@@ -136,7 +136,7 @@ export class Peer implements SessionHandler<string> {
     this.faults.push(fault);
     this.events.push(`invalid ${stream.id} ${fault}`);
     this.session.sendHead(stream, 400, '');
-    this.session.endResponse(stream);
+    this.session.endMessage(stream);
   }
 
   onData(stream: Stream<string>, bytes: Buffer, start: number, end: number): void {

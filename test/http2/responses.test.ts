@@ -27,7 +27,7 @@ test('the end of a response that comes after its last byte was taken', () => {
   peer.session.sendHead(peer.stream(1), 200, '');
   peer.session.sendContent(peer.stream(1), Buffer.from('abc'), 1, 3);
   assert.deepEqual(peer.takeLines(), ['> HEADERS 1 :status: 200', '> DATA 1 "bc"']);
-  peer.session.endResponse(peer.stream(1));
+  peer.session.endMessage(peer.stream(1));
   assert.deepEqual(peer.takeLines(), ['> DATA 1 end ""']);
 });
 
@@ -36,7 +36,7 @@ test('another stream\'s frame does not end a stream', () => {
   peer.send(opening(), request(1), request(3));
   peer.session.sendHead(peer.stream(1), 200, '');
   peer.session.sendHead(peer.stream(3), 200, '');
-  peer.session.endResponse(peer.stream(1));
+  peer.session.endMessage(peer.stream(1));
   assert.deepEqual(peer.takeLines(), ['> HEADERS 1 :status: 200', '> HEADERS 3 :status: 200', '> DATA 1 end ""']);
 });
 
@@ -47,7 +47,7 @@ test('interim responses and trailers', () => {
   peer.session.sendHead(stream, 103, 'link: </a>\r\n');
   peer.session.sendHead(stream, 200, 'trailer: grpc-status\r\n');
   peer.session.sendContent(stream, Buffer.from('x'), 0, 1);
-  peer.session.endResponse(stream, 'grpc-status: 0\r\n');
+  peer.session.endMessage(stream, 'grpc-status: 0\r\n');
   assert.deepEqual(peer.takeLines(), [
     '> HEADERS 1 :status: 103 | link: </a>', '> HEADERS 1 :status: 200 | trailer: grpc-status', '> DATA 1 "x"', '> HEADERS 1 end grpc-status: 0',
   ]);
@@ -59,7 +59,7 @@ test('trailers wait for the content', () => {
   const stream = peer.stream(1);
   peer.session.sendHead(stream, 200, '');
   peer.session.sendContent(stream, Buffer.from('xyz'), 0, 3);
-  peer.session.endResponse(stream, 'grpc-status: 0\r\n');
+  peer.session.endMessage(stream, 'grpc-status: 0\r\n');
   assert.deepEqual(peer.takeLines(), ['> HEADERS 1 :status: 200', '> DATA 1 "x"']);
   peer.send(windowUpdate(1, 2));
   assert.deepEqual(peer.takeLines(), ['> DATA 1 "yz"', '> HEADERS 1 end grpc-status: 0']);
@@ -70,7 +70,7 @@ test('a head that does not fit into a frame goes on in others', () => {
   peer.send(opening(), request(1));
   const lines = Array.from({length: 30}, (_, i) => `x-${i}: ${'v'.repeat(1200)}\r\n`).join('');
   peer.session.sendHead(peer.stream(1), 200, lines);
-  peer.session.endResponse(peer.stream(1));
+  peer.session.endMessage(peer.stream(1));
   const frames = peer.takeFrames().filter(({type}) => type !== FRAME.SETTINGS);
   assert.deepEqual(frames.map(({type}) => type), [FRAME.HEADERS, FRAME.CONTINUATION, FRAME.CONTINUATION, FRAME.DATA]);
   assert.deepEqual(frames.map(({flags}) => flags), [0, 0, FLAG.END_HEADERS, FLAG.END_STREAM]);

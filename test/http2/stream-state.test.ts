@@ -73,5 +73,5 @@ test('content after the end of a response is a mistake of this program', () => {
   peer.send(opening({INITIAL_WINDOW_SIZE: 0}), request(1));
   peer.answer(1, 'waits');
   assert.throws(() => peer.session.sendContent(peer.stream(1), Buffer.from('x'), 0, 1), /after the end/);
-  assert.throws(() => peer.session.endResponse(peer.stream(1)), /second end/);
+  assert.throws(() => peer.session.endMessage(peer.stream(1)), /second end/);
 });

@@ -1,5 +1,5 @@
 /**
- * The way out: frames of responses within the windows that the client grants. What may not leave yet waits in its stream, copied; and who
+ * The way out: frames of messages within the windows that the peer grants. What may not leave yet waits in its stream, copied; and who
  * produces it is told to stop before much is waiting.
  */
 import type {BufferPool} from '#src/core/buffer-pool.ts';
@@ -11,12 +11,12 @@ import {OutputBuffer, type SlabPool} from '#src/http2/output-buffer.ts';
 import type {PeerSettings} from '#src/http2/peer-settings.ts';
 import type {Priority} from '#src/http2/priority.ts';
 import {ReadyStreams} from '#src/http2/ready-streams.ts';
-import type {SessionHandler} from '#src/http2/session-handler.ts';
+import type {StreamHandler} from '#src/http2/stream-handler.ts';
 import type {Stream} from '#src/http2/stream.ts';
 
 /** What the session has to know. */
 export interface SenderObserver<Context> {
-  /** The response has been sent to its end. */
+  /** The message has been sent to its end. */
   onSent(stream: Stream<Context>): void;
   /** A frame with content has been sent. */
   onContentSent(bytes: number): void;
@@ -35,10 +35,16 @@ export interface SenderMemory {
 /** Larger frames would make others wait, and gain nothing: a TLS record is not larger either. */
 const DATA_BYTES_MAX = LIMITS.h2FrameBytesMax;
 
-export class ResponseSender<Context> {
+export interface SenderParts<Context> {
+  readonly handler: Pick<StreamHandler<Context>, 'onBackedUp' | 'onDrain'>;
+  readonly observer: SenderObserver<Context>;
+  /** What may wait of all streams together before all of them are backed up. */
+  readonly queueBytesMax: number;
+}
+
+export class MessageSender<Context> {
   readonly output: OutputBuffer;
-  readonly #handler: SessionHandler<Context>;
-  readonly #observer: SenderObserver<Context>;
+  readonly #parts: SenderParts<Context>;
   readonly #peer: PeerSettings;
   readonly #contentPool: BufferPool;
   readonly #encoder = new HpackEncoder();
@@ -47,12 +53,11 @@ export class ResponseSender<Context> {
   #queuedBytes = 0;
   #isCongested = false;
 
-  constructor(memory: SenderMemory, peer: PeerSettings, handler: SessionHandler<Context>, observer: SenderObserver<Context>) {
+  constructor(memory: SenderMemory, peer: PeerSettings, parts: SenderParts<Context>) {
     this.output = new OutputBuffer(memory.slabs);
     this.#contentPool = memory.content;
     this.#peer = peer;
-    this.#handler = handler;
-    this.#observer = observer;
+    this.#parts = parts;
   }
 
   /** All streams together have too much waiting: a new one is backed up from the start. */
@@ -80,12 +85,12 @@ export class ResponseSender<Context> {
     return true;
   }
 
-  /** The client's settings have changed. False where a window becomes too large by that. */
+  /** The peer's settings have changed. False where a window becomes too large by that. */
   applySettings(windowDifference: number): boolean {
     this.#encoder.resize(this.#peer.headerTableBytes);
     if (windowDifference === 0) return true;
     // RFC 9113 §6.9.2: windows of all streams change, and may become negative.
-    for (const stream of this.#observer.streams) {
+    for (const stream of this.#parts.observer.streams) {
       if (!this.widenStream(stream, windowDifference)) return false;
       if (stream.sendWindow <= 0 && stream.queuedBytes > 0) this.#ready.remove(stream);
     }
@@ -99,10 +104,10 @@ export class ResponseSender<Context> {
     if (wasReady) this.#ready.add(stream);
   }
 
-  // Responses.
+  // Messages.
 
   /**
-   * An interim head, the final one, or trailers (status 0).
+   * The head of a response, interim or final, or (status 0) that of a request, or trailers.
    * @param flags `FLAG.END_STREAM` or 0
    */
   sendFields(stream: Stream<Context>, status: number, lines: string, flags: number): void {
@@ -155,7 +160,7 @@ export class ResponseSender<Context> {
     this.#queuedBytes += end - at;
     this.#becomeReady(stream);
     if (stream.queuedBytes > LIMITS.h2StreamQueueBytesMax || this.#isCongested) stream.isBackedUp = true;
-    if (this.#queuedBytes > LIMITS.h2SessionQueueBytesMax) this.#congest();
+    if (this.#queuedBytes > this.#parts.queueBytesMax) this.#congest();
   }
 
   /** The end, with what is waiting before it. */
@@ -173,7 +178,7 @@ export class ResponseSender<Context> {
       stream.bytesSent += FRAME_HEADER_BYTES;
     }
     stream.isEndQueued = false;
-    this.#observer.onSent(stream);
+    this.#parts.observer.onSent(stream);
   }
 
   /** Forgets the stream: it is over. */
@@ -224,7 +229,7 @@ export class ResponseSender<Context> {
     stream.sendWindow -= length;
     this.#window -= length;
     stream.bytesSent += FRAME_HEADER_BYTES + length;
-    this.#observer.onContentSent(length);
+    this.#parts.observer.onContentSent(length);
   }
 
   /** One frame of a stream whose turn it is, of as many pieces as fit. */
@@ -249,7 +254,7 @@ export class ResponseSender<Context> {
   }
 
   #waitFrom(stream: Stream<Context>): void {
-    stream.waitingSinceMs = this.#observer.nowMs;
+    stream.waitingSinceMs = this.#parts.observer.nowMs;
     stream.waitingSinceBytes = stream.bytesSent;
   }
 
@@ -258,22 +263,22 @@ export class ResponseSender<Context> {
   #congest(): void {
     if (this.#isCongested) return;
     this.#isCongested = true;
-    for (const stream of this.#observer.streams) {
+    for (const stream of this.#parts.observer.streams) {
       if (stream.isBackedUp || stream.isEndQueued) continue;
       stream.isBackedUp = true;
-      this.#handler.onBackedUp(stream);
+      this.#parts.handler.onBackedUp(stream);
     }
   }
 
   #relieve(): void {
-    if (!this.#isCongested || this.#queuedBytes > LIMITS.h2SessionQueueBytesMax / 2) return;
+    if (!this.#isCongested || this.#queuedBytes > this.#parts.queueBytesMax / 2) return;
     this.#isCongested = false;
-    for (const stream of this.#observer.streams) this.#drainIfLow(stream);
+    for (const stream of this.#parts.observer.streams) this.#drainIfLow(stream);
   }
 
   #drainIfLow(stream: Stream<Context>): void {
     if (!stream.isBackedUp || this.#isCongested || stream.isClosed || stream.queuedBytes > LIMITS.h2StreamQueueBytesMax / 2) return;
     stream.isBackedUp = false;
-    if (!stream.isEndQueued) this.#handler.onDrain(stream);
+    if (!stream.isEndQueued) this.#parts.handler.onDrain(stream);
   }
 }
