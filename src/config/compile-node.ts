@@ -51,9 +51,9 @@ function redirectPortOf(listener: ListenerFacts, listeners: readonly ListenerFac
 }
 
 function routeDefaultsOf(input: NodeInput): RouteDefaults {
-  const {connectMs, requestBodyIdleMs, responseHeadMs, responseIdleMs, eventStreamIdleMs} = compileTimeouts(input);
+  const {connectMs, requestBodyIdleMs, requestBodyRateMin, responseHeadMs, responseIdleMs, responseRateMin, eventStreamIdleMs} = compileTimeouts(input);
   return {
-    timeouts: {connectMs, requestBodyIdleMs, responseHeadMs, responseIdleMs, eventStreamIdleMs},
+    timeouts: {connectMs, requestBodyIdleMs, requestBodyRateMin, responseHeadMs, responseIdleMs, responseRateMin, eventStreamIdleMs},
     maxBodyBytes: input.max_body,
     requestBufferBytes: input.request_buffer,
   };
@@ -63,10 +63,12 @@ function compileTimeouts({timeouts}: NodeInput): TimeoutsSnapshot {
   return {
     requestHeadMs: timeouts.request_head,
     requestBodyIdleMs: timeouts.request_body_idle,
+    requestBodyRateMin: timeouts.request_body_min_rate,
     keepAliveMs: timeouts.keep_alive,
     connectMs: timeouts.connect,
     responseHeadMs: timeouts.response_head,
     responseIdleMs: timeouts.response_idle,
+    responseRateMin: timeouts.response_min_rate,
     eventStreamIdleMs: timeouts.event_stream_idle,
     tlsHandshakeMs: timeouts.tls_handshake,
     upstreamKeepAliveMs: timeouts.upstream_keep_alive,

@@ -21,8 +21,10 @@ export function overrideTimeouts(outer: RouteTimeoutsSnapshot, own: z.output<typ
   return {
     connectMs: own.connect ?? outer.connectMs,
     requestBodyIdleMs: own.request_body_idle ?? outer.requestBodyIdleMs,
+    requestBodyRateMin: own.request_body_min_rate ?? outer.requestBodyRateMin,
     responseHeadMs: own.response_head ?? outer.responseHeadMs,
     responseIdleMs: own.response_idle ?? outer.responseIdleMs,
+    responseRateMin: own.response_min_rate ?? outer.responseRateMin,
     eventStreamIdleMs: own.event_stream_idle ?? outer.eventStreamIdleMs,
   };
 }

@@ -7,7 +7,7 @@ import {checkNode} from '#src/config/node-checks.ts';
 import {adminSocketPath} from '#src/config/admin-socket.ts';
 import {choice, duration, filePath, flag, integer, name, scalar, section, size} from '#src/config/scalars.ts';
 import {rulesSection} from '#src/config/rule-schema.ts';
-import {limitsSection} from '#src/config/shared-sections.ts';
+import {limitsSection, RATE_BYTES_MAX} from '#src/config/shared-sections.ts';
 
 const redirectToHttps = scalar<boolean | number>({
   type: 'boolean or port',
@@ -35,11 +35,13 @@ const listener = section({
 
 const timeoutsSection = section({
   request_head: duration().prefault('10s').describe('From the first byte of a request (or the accepted connection) to the end of its head.'),
-  request_body_idle: duration().prefault('30s').describe('Between two parts of the request body.'),
+  request_body_idle: duration().prefault('30s').describe('How long the client may be silent within the request body. The time that it has used up is only bought back with bytes, see `request_body_min_rate`.'),
+  request_body_min_rate: size(RATE_BYTES_MAX).prefault(512).describe('Bytes a second of a request body that a client must send over time; 0: one byte each `request_body_idle` is enough.'),
   keep_alive: duration().prefault('75s').describe('How long an idle client connection is kept.'),
   connect: duration().prefault('3s').describe('To connect to a server.'),
   response_head: duration().prefault('60s').describe('From the end of the request to the head of the response.'),
-  response_idle: duration().prefault('60s').describe('Between two parts of the response.'),
+  response_idle: duration().prefault('60s').describe('Between two parts of the response; and how long the client may leave it unread.'),
+  response_min_rate: size(RATE_BYTES_MAX).prefault(512).describe('Bytes a second of a response that a client must read over time while it is what is waited for. Event streams and WebSockets are exempt. 0: no rate.'),
   event_stream_idle: duration().prefault('1h').describe('The same for responses of the type `text/event-stream`.'),
   tls_handshake: duration().prefault('10s').describe('From the accepted connection to the end of the TLS handshake.'),
   upstream_keep_alive: duration().prefault('60s').describe('How long an idle connection to a server is kept. Below the keep-alive time of the servers, so that they are not the ones who close.'),

@@ -1,8 +1,11 @@
 /** Sections that the node and customers have in common. */
 import {z} from 'zod';
 import {checked, checkNames, type Finding} from '#src/config/checks.ts';
-import {choice, duration, fieldOrCookieName, integer, name, rate, section} from '#src/config/scalars.ts';
+import {choice, duration, fieldOrCookieName, integer, name, rate, section, size} from '#src/config/scalars.ts';
 import type {LimitSnapshot} from '#src/config/snapshot.ts';
+
+/** A higher minimum would be a mistake: it is no throughput that is aimed at, but a trickle that is refused. */
+export const RATE_BYTES_MAX = 1024 ** 2;
 
 const BURST_MAX = 10_000_000;
 
@@ -34,8 +37,10 @@ function checkLimit({key, key_name: keyName}: LimitFacts): readonly Finding[] {
 /** Timeouts that sites and routes may set; where they do not, the next outer level decides. */
 export const routeTimeoutsSection = section({
   connect: duration().optional().describe('To connect to a server. Default: the outer level.'),
-  request_body_idle: duration().optional().describe('Between two parts of the request body. Default: the outer level.'),
+  request_body_idle: duration().optional().describe('How long the client may be silent within the request body. Default: the outer level.'),
+  request_body_min_rate: size(RATE_BYTES_MAX).optional().describe('Bytes a second of a request body that a client must send over time; 0: no rate. Default: the outer level.'),
   response_head: duration().optional().describe('From the end of the request to the head of the response. Default: the outer level.'),
-  response_idle: duration().optional().describe('Between two parts of the response. Default: the outer level.'),
+  response_idle: duration().optional().describe('Between two parts of the response; and how long the client may leave it unread. Default: the outer level.'),
+  response_min_rate: size(RATE_BYTES_MAX).optional().describe('Bytes a second of a response that a client must read over time; 0: no rate. Default: the outer level.'),
   event_stream_idle: duration().optional().describe('The same for responses of the type `text/event-stream`. Default: the outer level.'),
 }).prefault({});

@@ -22,10 +22,13 @@ export interface ListenerSnapshot extends SocketAddress {
 export interface TimeoutsSnapshot {
   readonly requestHeadMs: number;
   readonly requestBodyIdleMs: number;
+  /** Bytes a second; 0: none. */
+  readonly requestBodyRateMin: number;
   readonly keepAliveMs: number;
   readonly connectMs: number;
   readonly responseHeadMs: number;
   readonly responseIdleMs: number;
+  readonly responseRateMin: number;
   readonly tlsHandshakeMs: number;
   readonly eventStreamIdleMs: number;
   readonly upstreamKeepAliveMs: number;
@@ -36,8 +39,11 @@ export interface TimeoutsSnapshot {
 export interface RouteTimeoutsSnapshot {
   readonly connectMs: number;
   readonly requestBodyIdleMs: number;
+  /** Bytes a second; 0: none. */
+  readonly requestBodyRateMin: number;
   readonly responseHeadMs: number;
   readonly responseIdleMs: number;
+  readonly responseRateMin: number;
   /** In place of `responseIdleMs` for responses that are event streams. */
   readonly eventStreamIdleMs: number;
 }

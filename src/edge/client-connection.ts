@@ -7,10 +7,12 @@ import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
+import {withoutRates, type ClientPatience} from '#src/core/patience.ts';
 import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
 import {CONTINUE_RESPONSE, UPGRADE_LINES, connectionLine, reasonPhrase, responseFramingLine, statusLine} from '#src/http1/encode.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import {ClientPace} from '#src/edge/client-pace.ts';
 import type {Edge, EdgeConnection} from '#src/edge/edge.ts';
 import {ResponseWriter} from '#src/edge/response-writer.ts';
 import {createMemo, type ConnectionMemo, type ContentHandler, type Downstream, type RequestHandler, type TlsFacts} from '#src/edge/request-handler.ts';
@@ -47,9 +49,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   /** The body's remaining length can be thrown away to keep the connection. */
   #isBodySkippable = false;
   #lingerBytes = 0;
-  /** Of the route that the last request was for. */
-  #requestBodyIdleMs = 0;
-  #responseIdleMs = 0;
+  readonly #pace: ClientPace;
 
   constructor(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts | null) {
     super();
@@ -59,6 +59,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     this.peer = peer;
     this.listener = listener;
     this.tls = tls;
+    this.#pace = new ClientPace(edge.timeouts);
     edge.connections.add(this);
     edge.wheel.arm(this, edge.clock.nowMs + edge.timeouts.requestHeadMs);
   }
@@ -98,6 +99,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   onDrain(): void {
     if (this.#waiting === 'drain') {
       this.#waiting = 'none';
+      this.#pace.restReader(this.#edge.clock.nowMs, this.#writer.takeDrained());
       this.#waitForBody();
     }
     if (this.#phase === 'unread') this.#becomeIdle();
@@ -154,10 +156,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     if (this.#phase === 'idle') this.#socket.end();
   }
 
-  setPatience(requestBodyIdleMs: number, responseIdleMs: number): void {
-    this.#requestBodyIdleMs = requestBodyIdleMs;
-    this.#responseIdleMs = responseIdleMs;
-  }
+  setPatience(patience: ClientPatience): void { this.#pace.patience = patience; }
 
   // Reading requests.
 
@@ -203,7 +202,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   #openExchange(): RequestHandler {
-    this.setPatience(this.#edge.timeouts.requestBodyIdleMs, this.#edge.timeouts.responseIdleMs);
+    this.#pace.begin(this.#edge.timeouts);
     this.#phase = 'exchange';
     this.#waiting = 'none';
     this.bytesReceived = 0;
@@ -217,6 +216,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   #readBody(bytes: Buffer, start: number): number {
     const at = this.#body.decode(bytes, start, bytes.length, this);
     this.bytesReceived += at - start;
+    this.#pace.gainBody(this.#edge.clock.nowMs, at - start);
     // It has been answered meanwhile: what the deadline stands for is decided.
     if (!this.#isExchanging) return at;
     if (this.#body.isInvalid) {
@@ -251,8 +251,9 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
 
   /** A client that does not read has a deadline already, which nothing that it sends may move. */
   #waitForBody(): void {
-    if (this.#waiting === 'drain') return;
-    if (this.#isExchanging && !this.#body.isComplete && !this.#isReadPaused) this.#wait('body', this.#edge.clock.nowMs + this.#requestBodyIdleMs);
+    if (!this.#isExchanging || this.#body.isComplete || this.#isReadPaused) return;
+    const deadlineMs = this.#pace.awaitBody(this.#edge.clock.nowMs);
+    if (this.#waiting !== 'drain') this.#wait('body', deadlineMs);
   }
 
   #keepForLater(bytes: Buffer): void {
@@ -281,6 +282,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   #pauseReading(): void {
     if (this.#isReadPaused) return;
     this.#isReadPaused = true;
+    this.#pace.restBody(this.#edge.clock.nowMs);
     this.#socket.pause();
   }
 
@@ -317,6 +319,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     // RFC 6455 §4.1: a client sends nothing before the answer. What comes all the same may be meant as another request.
     if (this.#stash !== null) return false;
     this.#phase = 'tunnel';
+    this.#pace.patience = withoutRates(this.#pace.patience);
     this.#handler = handler;
     this.#isPersistent = false;
     this.#writer.begin(`${statusLine(101, reasonPhrase(101))}${fieldLines}${UPGRADE_LINES}\r\n`, false);
@@ -330,7 +333,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
 
   flush(): void {
     this.#writer.flush();
-    if (this.isBackedUp && this.#waiting !== 'drain') this.#wait('drain', this.#edge.clock.nowMs + this.#responseIdleMs);
+    if (this.isBackedUp && this.#waiting !== 'drain') this.#wait('drain', this.#pace.awaitReader(this.#edge.clock.nowMs));
   }
 
   endResponse(): void {
@@ -355,14 +358,11 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
       // Small requests make large answers: a client that does not read them would fill the memory with them.
       this.#phase = 'unread';
       this.#pauseReading();
-      this.#wait('drain', this.#edge.clock.nowMs + this.#responseIdleMs);
+      this.#wait('drain', this.#pace.awaitReader(this.#edge.clock.nowMs));
       return;
     }
     this.#phase = 'idle';
-    if (this.#edge.isDraining && this.#stash === null) {
-      this.#socket.end();
-      return;
-    }
+    if (this.#edge.isDraining && this.#stash === null) return void this.#socket.end();
     this.#wait('keep_alive', this.#edge.clock.nowMs + this.#edge.timeouts.keepAliveMs);
     // First, because the next request may have a body that has not come yet.
     this.#resumeReading();
@@ -380,7 +380,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     this.#phase = 'lingering';
     this.#stash = null;
     // Until the client has read the response, it has the time that every client has for that.
-    const patienceMs = this.#socket.writableLength > 0 ? this.#responseIdleMs : LIMITS.lingerMs;
+    const patienceMs = this.#socket.writableLength > 0 ? this.#pace.patience.responseIdleMs : LIMITS.lingerMs;
     this.#wait('linger', this.#edge.clock.nowMs + patienceMs);
     this.#socket.end();
     this.#resumeReading();

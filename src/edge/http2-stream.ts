@@ -1,5 +1,6 @@
 /** One request of an HTTP/2 connection, as its handler sees it. */
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+import {withoutRates, type ClientPatience} from '#src/core/patience.ts';
 import {framingLine} from '#src/http1/encode.ts';
 import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import {ERROR} from '#src/http2/frames.ts';
@@ -53,9 +54,8 @@ export class Http2Stream implements Downstream {
   get isBackedUp(): boolean { return this.#stream.isBackedUp; }
   get isResponseCommitted(): boolean { return this.#isCommitted; }
 
-  setPatience(requestBodyIdleMs: number, responseIdleMs: number): void {
-    this.#stream.requestBodyIdleMs = requestBodyIdleMs;
-    this.#stream.responseIdleMs = responseIdleMs;
+  setPatience(patience: ClientPatience): void {
+    this.#stream.patience = patience;
   }
 
   sendContinue(): void {
@@ -107,6 +107,7 @@ export class Http2Stream implements Downstream {
   /** RFC 8441 §5: a success takes the place of the switch, and the proof that a key was understood that of a key. */
   beginTunnel(fieldLines: string, handler: ContentHandler): boolean {
     this.#isTunnelOpen = true;
+    this.setPatience(withoutRates(this.#stream.patience));
     this.handler = handler;
     this.#status = 200;
     this.#lines = withoutProof(fieldLines);

@@ -3,6 +3,7 @@
  * `Downstream`; the exchange is the `RequestHandler` of either.
  */
 import type {FaultCode} from '#src/core/faults.ts';
+import type {ClientPatience} from '#src/core/patience.ts';
 import type {Authority} from '#src/http1/request-target.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
@@ -58,8 +59,8 @@ export interface Downstream {
   /** Some of the response may have left: it can no longer be replaced by another one. */
   readonly isResponseCommitted: boolean;
 
-  /** How long this request's client may be silent within its body, and how long it may leave the response unread. */
-  setPatience(requestBodyIdleMs: number, responseIdleMs: number): void;
+  /** How long this request's client may take for its body, and for reading the response. */
+  setPatience(patience: ClientPatience): void;
   /** 100 (Continue): the body may come. */
   sendContinue(): void;
   /** An interim response, without its final empty line. */

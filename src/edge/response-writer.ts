@@ -10,6 +10,9 @@ import {LAST_CHUNK, chunkSizeLine} from '#src/http1/encode.ts';
 export class ResponseWriter {
   /** Bytes of the current response that were handed to the socket. */
   bytesSent = 0;
+  /** Of earlier responses; and of all, when `takeDrained` was last asked. */
+  #bytesBefore = 0;
+  #bytesDrained = 0;
   readonly #socket: Socket;
   readonly #buffers: BufferPool;
   #text = '';
@@ -37,10 +40,18 @@ export class ResponseWriter {
   }
 
   reset(): void {
+    this.#bytesBefore += this.bytesSent;
     this.bytesSent = 0;
     this.#text = '';
     this.#isChunked = false;
     this.#isUnfinished = false;
+  }
+
+  /** Bytes that were handed over since the last call. */
+  takeDrained(): number {
+    const bytes = this.#bytesBefore + this.bytesSent - this.#bytesDrained;
+    this.#bytesDrained += bytes;
+    return bytes;
   }
 
   /** An interim response. It is none of the final one's bytes. */

@@ -85,7 +85,6 @@ export class ContentReceiver<Context> implements ContentSink {
     const stream = this.#stream;
     this.#content += end - start;
     if (stream === null || stream.isClosed) return;
-    stream.lastReceivedMs = this.#parts.observer.nowMs;
     stream.contentReceived += end - start;
     // RFC 9113 §8.1.1: what is too much must never reach who was told of less.
     const isTooMuch = stream.contentLength >= 0 && stream.contentReceived > stream.contentLength;
@@ -119,7 +118,6 @@ export class ContentReceiver<Context> implements ContentSink {
   resume(stream: Stream<Context>): void {
     const {withheld} = stream;
     stream.isBodyPaused = false;
-    stream.lastReceivedMs = this.#parts.observer.nowMs;
     stream.withheld = 0;
     if (!stream.isClosed) this.#giveBack(stream, withheld);
   }

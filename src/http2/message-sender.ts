@@ -44,6 +44,8 @@ export interface SenderParts<Context> {
 
 export class MessageSender<Context> {
   readonly output: OutputBuffer;
+  /** Content of all streams that has left. */
+  contentSent = 0;
   readonly #parts: SenderParts<Context>;
   readonly #peer: PeerSettings;
   readonly #contentPool: BufferPool;
@@ -228,6 +230,7 @@ export class MessageSender<Context> {
   #account(stream: Stream<Context>, length: number): void {
     stream.sendWindow -= length;
     this.#window -= length;
+    this.contentSent += length;
     stream.bytesSent += FRAME_HEADER_BYTES + length;
     this.#parts.observer.onContentSent(length);
   }
@@ -256,6 +259,9 @@ export class MessageSender<Context> {
   #waitFrom(stream: Stream<Context>): void {
     stream.waitingSinceMs = this.#parts.observer.nowMs;
     stream.waitingSinceBytes = stream.bytesSent;
+    stream.responseJudgedMs = this.#parts.observer.nowMs;
+    stream.responseJudgedBytes = stream.bytesSent;
+    stream.sessionJudgedBytes = this.contentSent;
   }
 
   // Back pressure.

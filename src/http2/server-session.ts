@@ -36,7 +36,7 @@ export class ServerSession<Context> extends Session<Context> {
     else if (this.phase === 'leaving' && nowMs - this.#leavingSinceMs >= LIMITS.h2DrainGraceMs) this.#leave();
     else if (this.registry.size === 0 && nowMs - this.idleSinceMs >= keepAliveMs) this.#leave();
     for (const stream of this.registry.live) {
-      const fault = judgeResponse(stream, this.sender.isWindowOpen(stream), nowMs);
+      const fault = judgeResponse(stream, this.sender, nowMs);
       if (fault !== null) this.onStreamFault(stream, ERROR.ENHANCE_YOUR_CALM, fault);
       else if (isContentLate(stream, this.receiver.isWindowOpen(stream), nowMs)) this.#handler.onBodyTimeout(stream);
     }
@@ -108,8 +108,7 @@ export class ServerSession<Context> extends Session<Context> {
   }
 
   #open(streamId: number, isEnd: boolean): Stream<Context> {
-    const {requestBodyIdleMs, responseIdleMs} = this.#options.timeouts;
-    const stream = this.openStream(streamId, requestBodyIdleMs, responseIdleMs);
+    const stream = this.openStream(streamId, this.#options.timeouts);
     stream.advance('receive_headers');
     if (isEnd) stream.advance('receive_end');
     return stream;

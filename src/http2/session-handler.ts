@@ -1,6 +1,7 @@
 /** The seam between a server's session and what is done with its requests. */
 import {BufferPool} from '#src/core/buffer-pool.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import type {ClientPatience} from '#src/core/patience.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
 import {makeHuffmanScratch} from '#src/http2/hpack-decoder.ts';
@@ -16,17 +17,15 @@ export interface SessionHandler<Context> extends StreamHandler<Context> {
   onRequest(stream: Stream<Context>, head: RequestHead): void;
   /** A request that can be answered, but not served. */
   onInvalidRequest(stream: Stream<Context>, fault: FaultCode): void;
-  /** The client, which could send, has been silent for `stream.requestBodyIdleMs`. The stream goes on. */
+  /** The client, which could send, has used up its time (`stream.patience`). The stream goes on. */
   onBodyTimeout(stream: Stream<Context>): void;
   /** A request was refused before it became a stream: nobody else will count it. */
   onRefusedRequest(fault: FaultCode): void;
 }
 
-export interface SessionTimeouts {
+export interface SessionTimeouts extends ClientPatience {
   /** For the client's preface, and for a block of fields or another frame that has begun. */
   readonly requestHeadMs: number;
-  readonly requestBodyIdleMs: number;
-  readonly responseIdleMs: number;
   /** For a session without streams. */
   readonly keepAliveMs: number;
 }

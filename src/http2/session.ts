@@ -7,6 +7,7 @@
  */
 import type {BufferPool} from '#src/core/buffer-pool.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import type {ClientPatience} from '#src/core/patience.ts';
 import {ContentReceiver, type ContentObserver} from '#src/http2/content-receiver.ts';
 import {DynamicTable} from '#src/http2/dynamic-table.ts';
 import type {FieldBlockReader} from '#src/http2/field-block-reader.ts';
@@ -164,8 +165,8 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
     return result === 'complete';
   }
 
-  protected openStream(streamId: number, requestBodyIdleMs: number, responseIdleMs: number): Stream<Context> {
-    const stream = new Stream<Context>(streamId, this.peer.streamWindowBytes, requestBodyIdleMs, responseIdleMs, this.nowMs);
+  protected openStream(streamId: number, patience: ClientPatience): Stream<Context> {
+    const stream = new Stream<Context>(streamId, this.peer.streamWindowBytes, patience, this.nowMs);
     stream.receiveWindow = this.#side.streamWindowBytes;
     stream.isBackedUp = this.sender.isCongested;
     this.registry.add(stream);

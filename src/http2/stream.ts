@@ -1,5 +1,6 @@
 /** One request and its response. */
 import {LIMITS} from '#src/core/limits.ts';
+import type {ClientPatience} from '#src/core/patience.ts';
 import type {ContentQueue} from '#src/http2/content-queue.ts';
 import {PRIORITY_DEFAULT, type Priority} from '#src/http2/priority.ts';
 import {nextState, type StreamEvent, type StreamState} from '#src/http2/stream-state.ts';
@@ -13,9 +14,8 @@ export class Stream<Context> {
   /** Frames of this request and of its response, with their headers. */
   bytesReceived = 0;
   bytesSent = 0;
-  /** How long the client may be silent within the body, and leave a response unread. */
-  requestBodyIdleMs: number;
-  responseIdleMs: number;
+  /** How long the client may take for the body, and for reading the response. */
+  patience: ClientPatience;
 
   // The request. The session's own.
   /** Content that was announced, -1 where nothing was. */
@@ -31,7 +31,10 @@ export class Stream<Context> {
   /** Content for which the handler has no more room: credit later. */
   withheld = 0;
   isBodyPaused = false;
-  lastReceivedMs: number;
+  /** What is left of its reserve for that, when it was last looked at, and what it had sent then. */
+  bodyLeftMs = Number.POSITIVE_INFINITY;
+  bodyJudgedMs: number;
+  bodyJudgedBytes = 0;
 
   // The response. The sender's own.
   sendWindow: number;
@@ -47,16 +50,20 @@ export class Stream<Context> {
   /** Since when bytes have been waiting, and what had been sent then. NaN: none are. */
   waitingSinceMs = Number.NaN;
   waitingSinceBytes = 0;
+  /** What is left of the client's reserve, when it was last looked at, and what had been sent then: of this response, and of all. */
+  responseLeftMs = Number.POSITIVE_INFINITY;
+  responseJudgedMs = 0;
+  responseJudgedBytes = 0;
+  sessionJudgedBytes = 0;
   isReady = false;
   nextReady: Stream<Context> | null = null;
   previousReady: Stream<Context> | null = null;
 
-  constructor(id: number, sendWindow: number, requestBodyIdleMs: number, responseIdleMs: number, nowMs: number) {
+  constructor(id: number, sendWindow: number, patience: ClientPatience, nowMs: number) {
     this.id = id;
     this.sendWindow = sendWindow;
-    this.requestBodyIdleMs = requestBodyIdleMs;
-    this.responseIdleMs = responseIdleMs;
-    this.lastReceivedMs = nowMs;
+    this.patience = patience;
+    this.bodyJudgedMs = nowMs;
   }
 
   /** Moves on. False where the event is forbidden, and nothing has changed. */

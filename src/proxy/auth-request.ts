@@ -94,7 +94,7 @@ export class AuthRequest extends Deadlined implements ResponseHandler, PendingVe
       return this.#mayRetry(stream) && this.#attempt(endpoint);
     }
     this.#stream = stream;
-    stream.begin(this, 'GET', {connectMs: timeoutMs, requestBodyIdleMs: timeoutMs, responseHeadMs: timeoutMs, responseIdleMs: timeoutMs, eventStreamIdleMs: timeoutMs});
+    stream.begin(this, 'GET', {connectMs: timeoutMs, requestBodyIdleMs: timeoutMs, requestBodyRateMin: 0, responseHeadMs: timeoutMs, responseIdleMs: timeoutMs, responseRateMin: 0, eventStreamIdleMs: timeoutMs});
     stream.sendRequest(head, NO_BODY, []);
     stream.endRequest();
     return true;

@@ -4,6 +4,7 @@
  */
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
+import {withoutRates} from '#src/core/patience.ts';
 import {isIdempotent, mayReplay, reusableIdleMs} from '#src/balance/replay.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 import {announceLength} from '#src/http1/framing.ts';
@@ -130,8 +131,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   #prepareUpstream(route: Route, pool: UpstreamPool, head: RequestHead, downstream: Downstream): void {
     const {client} = this.#facts;
     if (client === null) throw new Error('an admitted request has a client');
-    const {timeouts} = route.snapshot;
-    downstream.setPatience(timeouts.requestBodyIdleMs, timeouts.responseIdleMs);
+    downstream.setPatience(route.snapshot.timeouts);
     this.#upstreamHead = composeUpstreamHead(route, head, this.#facts, client, downstream);
     this.#hash = balanceHash(pool.snapshot, client, head.fields, this.#gateway.balanceHash);
     // RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for a 100.
@@ -282,7 +282,10 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     if (this.#facts.isExtendedConnect && head.status < 300) return this.#answerFault('websocket_declined');
     this.#record.status = head.status;
     const route = this.#requireRoute();
-    if (isEventStream(head)) this.#upstream?.setBodyIdle(route.snapshot.timeouts.eventStreamIdleMs);
+    if (isEventStream(head)) {
+      this.#upstream?.setBodyIdle(route.snapshot.timeouts.eventStreamIdleMs);
+      downstream.setPatience(withoutRates(route.snapshot.timeouts));
+    }
     const lines = hardenResponseFields(head, route.responsePlan, downstream.tls !== null);
     const date = head.hasDate ? '' : `date: ${this.#gateway.clock.httpDate()}\r\n`;
     const announced = announceLength(head.bodyLength, head.contentLength, head.status, this.#facts.method);

@@ -43,7 +43,7 @@ test('a node needs listeners only', async () => {
     stateFolder: null,
     adminSocket: null,
     timeouts: {
-      requestHeadMs: 10_000, requestBodyIdleMs: 30_000, keepAliveMs: 75_000, connectMs: 3_000, responseHeadMs: 60_000, responseIdleMs: 60_000,
+      requestHeadMs: 10_000, requestBodyIdleMs: 30_000, requestBodyRateMin: 512, keepAliveMs: 75_000, connectMs: 3_000, responseHeadMs: 60_000, responseIdleMs: 60_000, responseRateMin: 512,
       eventStreamIdleMs: 3_600_000, tlsHandshakeMs: 10_000, upstreamKeepAliveMs: 60_000, drainMs: 30_000,
     },
     limits: [],
@@ -126,9 +126,9 @@ test('a route inherits from its site, and its site from the node', async () => {
       - {path: /a, pool: web, timeouts: {response_head: 5s}, max_body: 0, request_buffer: 1KiB}
       - {path: /, pool: web}
 `);
-  assert.deepEqual(inner?.timeouts, {connectMs: 1_000, requestBodyIdleMs: 30_000, responseHeadMs: 5_000, responseIdleMs: 60_000, eventStreamIdleMs: 7_200_000});
+  assert.deepEqual(inner?.timeouts, {connectMs: 1_000, requestBodyIdleMs: 30_000, requestBodyRateMin: 512, responseHeadMs: 5_000, responseIdleMs: 60_000, responseRateMin: 512, eventStreamIdleMs: 7_200_000});
   assert.deepEqual([inner?.maxBodyBytes, inner?.requestBufferBytes], [0, 1024]);
-  assert.deepEqual(outer?.timeouts, {connectMs: 1_000, requestBodyIdleMs: 30_000, responseHeadMs: 2_000, responseIdleMs: 60_000, eventStreamIdleMs: 7_200_000});
+  assert.deepEqual(outer?.timeouts, {connectMs: 1_000, requestBodyIdleMs: 30_000, requestBodyRateMin: 512, responseHeadMs: 2_000, responseIdleMs: 60_000, responseRateMin: 512, eventStreamIdleMs: 7_200_000});
   assert.deepEqual([outer?.maxBodyBytes, outer?.requestBufferBytes], [1_048_576, 65_536]);
 });
 

@@ -4,7 +4,7 @@ import type {SessionHandler} from '#src/http2/session-handler.ts';
 import {makeSessionWorkspace} from '#src/http2/session-handler.ts';
 import {ServerSession} from '#src/http2/server-session.ts';
 
-export const TIMEOUTS = {requestHeadMs: 10_000, requestBodyIdleMs: 10_000, responseIdleMs: 10_000, keepAliveMs: 60_000};
+export const TIMEOUTS = {requestHeadMs: 10_000, requestBodyIdleMs: 10_000, requestBodyRateMin: 512, responseIdleMs: 10_000, responseRateMin: 512, keepAliveMs: 60_000};
 
 export type HandlerFactory<Context> = (session: () => ServerSession<Context>, flush: () => void) => SessionHandler<Context>;
 

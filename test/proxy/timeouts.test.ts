@@ -13,7 +13,7 @@ import {ROUTE_TIMEOUTS, TIMEOUTS, acme} from '#test/support/snapshots.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
 
 /** All of them differ, so that one that is mistaken for another shows. */
-const ROUTE: RouteTimeoutsSnapshot = {connectMs: 4_000, requestBodyIdleMs: 7_000, responseHeadMs: 11_000, responseIdleMs: 17_000, eventStreamIdleMs: 23_000};
+const ROUTE: RouteTimeoutsSnapshot = {connectMs: 4_000, requestBodyIdleMs: 7_000, requestBodyRateMin: 512, responseHeadMs: 11_000, responseIdleMs: 17_000, responseRateMin: 512, eventStreamIdleMs: 23_000};
 
 interface Stage {
   readonly upstream: FakeUpstream;
@@ -42,13 +42,16 @@ async function ask({upstream, client}: Stage, request = PROBE): Promise<Upstream
   return upstream.nextRequest();
 }
 
-/** Sends a byte each time that the client's patience is nearly over. */
-async function trickle({upstream, proxy, client}: Stage, bytes: number): Promise<void> {
-  for (let i = 0; i < bytes; i++) {
+/** What buys the whole time of silence back. */
+const PIECE_BYTES = 7 * 512;
+
+/** Sends a piece each time that the client's patience is nearly over. */
+async function sendPieces({upstream, proxy, client}: Stage, pieces: number): Promise<void> {
+  for (let i = 0; i < pieces; i++) {
     proxy.passAlmost(ROUTE.requestBodyIdleMs);
     const before = upstream.bytesReceived;
-    client.send('b');
-    await eventually('the byte is handed on', () => upstream.bytesReceived > before);
+    client.send('b'.repeat(PIECE_BYTES));
+    await eventually('the piece is handed on', () => upstream.bytesReceived === before + PIECE_BYTES);
   }
 }
 
@@ -240,9 +243,9 @@ describe('the upstream is slow', () => {
 describe('nobody is slow', () => {
   test('an upload may take longer than every timeout, as long as it goes on', async (context) => {
     const set = await stage(context);
-    set.client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: 100010\r\n\r\n${'a'.repeat(100_000)}`);
+    set.client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${100_000 + 10 * PIECE_BYTES}\r\n\r\n${'a'.repeat(100_000)}`);
     await eventually('the body streams', () => set.upstream.bytesReceived > 100_000);
-    await trickle(set, 10);
+    await sendPieces(set, 10);
     assert.equal(statusOf(await set.client.response()), 200);
     assert.deepEqual(set.proxy.faults(), {});
   });
@@ -253,9 +256,9 @@ describe('nobody is slow', () => {
     client.send(PROBE);
     await client.response();
     proxy.passAlmost(TIMEOUTS.upstreamKeepAliveMs);
-    client.send('POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: 15\r\n\r\nhello');
+    client.send(`PUT / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${5 + 10 * PIECE_BYTES}\r\n\r\nhello`);
     await eventually('the body streams', () => upstream.peers[0]?.received.endsWith('hello') === true);
-    await trickle(set, 10);
+    await sendPieces(set, 10);
     assert.equal(statusOf(await client.response()), 200);
     assert.equal(upstream.peers.length, 1, 'the connection was used again');
     assert.deepEqual(proxy.faults(), {});

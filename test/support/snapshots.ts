@@ -8,11 +8,11 @@ export const HTTP: ListenerSnapshot = {name: 'http', address: '127.0.0.1', port:
 export const HTTPS: ListenerSnapshot = {name: 'https', address: '127.0.0.1', port: 0, protocol: 'https', redirectToHttpsPort: 0, http2: true};
 
 export const TIMEOUTS = {
-  requestHeadMs: 10_000, requestBodyIdleMs: 30_000, keepAliveMs: 75_000, connectMs: 3_000, responseHeadMs: 60_000, responseIdleMs: 60_000,
+  requestHeadMs: 10_000, requestBodyIdleMs: 30_000, requestBodyRateMin: 512, keepAliveMs: 75_000, connectMs: 3_000, responseHeadMs: 60_000, responseIdleMs: 60_000, responseRateMin: 512,
   eventStreamIdleMs: 3_600_000, tlsHandshakeMs: 10_000, upstreamKeepAliveMs: 20_000, drainMs: 30_000,
 } as const;
 
-export const ROUTE_TIMEOUTS: RouteTimeoutsSnapshot = {connectMs: 3_000, requestBodyIdleMs: 30_000, responseHeadMs: 60_000, responseIdleMs: 60_000, eventStreamIdleMs: 3_600_000};
+export const ROUTE_TIMEOUTS: RouteTimeoutsSnapshot = {connectMs: 3_000, requestBodyIdleMs: 30_000, requestBodyRateMin: 512, responseHeadMs: 60_000, responseIdleMs: 60_000, responseRateMin: 512, eventStreamIdleMs: 3_600_000};
 
 export function node(overrides: Partial<NodeSnapshot> = {}): NodeSnapshot {
   return {
