@@ -40,7 +40,7 @@ function summarise({customers, node, revision}: Snapshot, {warnings}: ConfigResu
     count(pools.flatMap((pool) => pool.servers).length, 'server'),
     count(node.listeners.length, 'listener'),
     count(warnings.length, 'warning'),
-    ...(node.stateFolder === null ? ['bans end with the daemon (no state.path)'] : []),
+    ...(node.stateFolder === null ? ['nothing outlives the daemon (no state.path)'] : []),
   ];
   return `ok: ${parts.join(', ')}, revision ${revision.slice(0, 12)}`;
 }

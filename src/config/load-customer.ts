@@ -122,10 +122,15 @@ async function makeCustomer(file: string, read: ReadResult, loading: CustomerLoa
     certificates: certificates.map(({wish, result}) => ({wish, result})),
     userFiles: new Map(userFiles.map(({auth, result}) => [auth, result])),
   }, report.problems.length === 0 ? report : reportOnPart(report, placement.placeOf));
-  return toResult({...named, customer, claims: customer ?? claimsOf(input), placement, origin: {...origin, certificates, userFiles}}, report);
+  return toResult({...named, customer, claims: customer ?? claimsIn(input), placement, origin: {...origin, certificates, userFiles}}, report);
 }
 
-function claimsOf({customer: name, networks, source_address: source, sites}: CustomerInput): Claims {
+/** What the file claims, as far as it can be read. A path is no name that a customer can have: files without one have none in common. */
+export function claimsOf({file, claims, placement}: CustomerResult): Claims | null {
+  return claims !== null && placement.isLost(['customer']) ? {...claims, name: file} : claims;
+}
+
+function claimsIn({customer: name, networks, source_address: source, sites}: CustomerInput): Claims {
   return {name, networks, sourceAddress: {ipv4: source?.ipv4 ?? null, ipv6: source?.ipv6 ?? null}, sites: sites.map(({hosts}) => ({hosts}))};
 }
 

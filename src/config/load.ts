@@ -7,7 +7,7 @@ import {type Claimant, describeConflict, findConflicts, findShadowedHosts} from 
 import {CONFIG_FILE_BYTES_MAX, type ConfigDocument, parseConfigDocument} from '#src/config/document.ts';
 import type {FileSource} from '#src/config/file-source.ts';
 import {valueAt} from '#src/config/issues.ts';
-import {type CustomerResult, loadCustomer} from '#src/config/load-customer.ts';
+import {claimsOf, type CustomerResult, loadCustomer} from '#src/config/load-customer.ts';
 import {type NodeInput, nodeSchema} from '#src/config/node-schema.ts';
 import {type Parsed, parsePartial} from '#src/config/parse-partial.ts';
 import {compareProblems, type Problem} from '#src/config/problem.ts';
@@ -106,9 +106,10 @@ type ClaimingFile = Claimant & Pick<CustomerResult, 'placement' | 'locate'>;
 /** What is wrong between customers, each side of it in its own file. */
 function checkAcross(customers: readonly CustomerResult[]): readonly Report[] {
   const claimants: ClaimingFile[] = [];
-  for (const {file, claims, placement, locate} of customers) {
-    // A path is no name that a customer can have: files without one have none in common.
-    if (claims !== null) claimants.push({file, customer: placement.isLost(['customer']) ? {...claims, name: file} : claims, placement, locate});
+  for (const result of customers) {
+    const {file, placement, locate} = result;
+    const claims = claimsOf(result);
+    if (claims !== null) claimants.push({file, customer: claims, placement, locate});
   }
   const reports: Report[] = [];
   const reportTo = ({file, locate}: ClaimingFile): Report => {

@@ -3,14 +3,15 @@
  *
  * A customer with problems keeps its last good version. Where two customers claim the same thing, the one that already had it keeps
  * it and the newcomer is the broken one; where neither had it, both are. A broken node file changes nothing at all, because every
- * customer depends on it. At the first start there is nothing to keep: then any problem is fatal.
+ * customer depends on it. At a start the last good versions are those that an earlier run has saved; a customer without one is not
+ * served, and whoever claims what its file claims is not served either.
  */
 import {formatSocketAddress} from '#src/config/address-scalars.ts';
 import {describeOwnAddress, pathOfServer} from '#src/config/compile-customer.ts';
 import {type Claimant, type Conflict, describeConflict, findConflicts, holds} from '#src/config/conflicts.ts';
 import {changedRestartSettings, keepRestartSettings, type RestartSetting} from '#src/config/diff.ts';
 import {assembleSnapshot, type ConfigResult} from '#src/config/load.ts';
-import type {CustomerResult} from '#src/config/load-customer.ts';
+import {claimsOf, type CustomerResult} from '#src/config/load-customer.ts';
 import {findOwnAddresses} from '#src/config/own-addresses.ts';
 import type {Problem} from '#src/config/problem.ts';
 import {createReport} from '#src/config/report.ts';
@@ -33,8 +34,10 @@ export interface StaleCustomer {
 }
 
 export interface MergeResult {
-  /** What is to be in force now. The same object as before where nothing may change; null only at a first start with problems. */
+  /** What is to be in force now. The same object as before where nothing may change; null only at a start that is refused. */
   readonly running: RunningConfig | null;
+  /** Files that are in force as they stand. */
+  readonly fresh: readonly CustomerResult[];
   readonly stale: readonly StaleCustomer[];
   /** Problems for which the whole reload is refused. */
   readonly refusal: readonly Problem[];
@@ -42,19 +45,31 @@ export interface MergeResult {
   readonly needsRestart: readonly RestartSetting[];
 }
 
-interface Candidate extends Claimant {
-  readonly customer: CustomerSnapshot;
+interface Contender extends Claimant {
   readonly source: CustomerResult;
   /** What this customer had before, in force since the last good configuration. */
   readonly held: CustomerSnapshot | null;
-  readonly isStale: boolean;
+  readonly version: 'new' | 'last_good' | 'none';
 }
 
-export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig | null): MergeResult {
-  if (lastGood === null) return takeWhole(result);
+/** What is to be served. */
+interface Candidate extends Contender {
+  readonly customer: CustomerSnapshot;
+}
+
+/** @param saved what earlier runs have saved, without conflicts between them */
+export function mergeAtStart(result: ConfigResult, saved: RunningConfig['files'], customers: readonly CustomerSnapshot[]): MergeResult {
+  const refused = {running: null, fresh: [], stale: [], refusal: result.problems, needsRestart: []};
+  if (result.node === null) return refused;
+  const merged = mergeWithLastGood(result, {snapshot: assembleSnapshot(result.node, customers), files: saved});
+  // With nobody to serve, a start would only hide what is wrong.
+  return merged.refusal.length > 0 || merged.running?.snapshot.customers.length === 0 ? refused : merged;
+}
+
+export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig): MergeResult {
   if (result.node === null) return refuse(lastGood, result.nodeProblems);
   const needsRestart = changedRestartSettings(lastGood.snapshot.node, result.node);
-  if (result.snapshot !== null && needsRestart.length === 0) return takeWhole(result);
+  if (result.snapshot !== null && needsRestart.length === 0) return takeWhole(result.snapshot, result.customers);
   const node = keepRestartSettings(lastGood.snapshot.node, result.node);
   const merge = new CustomerMerge(result.customers, lastGood, node);
   merge.settle();
@@ -62,6 +77,7 @@ export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig 
   if (refusal.length > 0) return refuse(lastGood, refusal);
   return {
     running: assembleRunning(node, merge.candidates),
+    fresh: merge.candidates.filter(({version}) => version === 'new').map(({source}) => source),
     stale: merge.describeStale(),
     refusal: [],
     needsRestart,
@@ -69,14 +85,13 @@ export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig 
 }
 
 /** Where there is no problem at all, everything is new, and nothing of before matters. */
-function takeWhole({snapshot, customers, problems}: ConfigResult): MergeResult {
-  if (snapshot === null) return {running: null, stale: [], refusal: problems, needsRestart: []};
+function takeWhole(snapshot: Snapshot, customers: readonly CustomerResult[]): MergeResult {
   const files = new Map(customers.flatMap(({file, customer}) => (customer === null ? [] : [[file, customer.name]])));
-  return {running: {snapshot, files}, stale: [], refusal: [], needsRestart: []};
+  return {running: {snapshot, files}, fresh: customers, stale: [], refusal: [], needsRestart: []};
 }
 
 function refuse(lastGood: RunningConfig, refusal: readonly Problem[]): MergeResult {
-  return {running: lastGood, stale: [], refusal, needsRestart: []};
+  return {running: lastGood, fresh: [], stale: [], refusal, needsRestart: []};
 }
 
 function assembleRunning(node: NodeSnapshot, candidates: readonly Candidate[]): RunningConfig {
@@ -88,7 +103,7 @@ function assembleRunning(node: NodeSnapshot, candidates: readonly Candidate[]): 
 
 /** A new listener on the address of a server that a customer keeps from before: that customer's file cannot answer for it. */
 function findStaleLoops(candidates: readonly Candidate[], nodeFile: string, node: NodeSnapshot): readonly Problem[] {
-  return candidates.filter(({isStale}) => isStale).flatMap(({customer}) => findOwnAddresses(customer, node).map((use): Problem => {
+  return candidates.filter(({version}) => version === 'last_good').flatMap(({customer}) => findOwnAddresses(customer, node).map((use): Problem => {
     const server = customer.pools.find(({name}) => name === use.pool)?.servers[use.server];
     return {
       file: nodeFile, line: 1, column: 1, key: 'listeners',
@@ -107,6 +122,8 @@ class CustomerMerge {
   /** What was held before, by file. */
   readonly #held: ReadonlyMap<string, CustomerSnapshot>;
   readonly #problems = new Map<string, Problem[]>();
+  /** Files that are broken and have no good version: nobody else gets what they claim. */
+  readonly #unserved: readonly Contender[];
 
   constructor(sources: readonly CustomerResult[], lastGood: RunningConfig, node: NodeSnapshot) {
     this.#sources = sources;
@@ -115,6 +132,11 @@ class CustomerMerge {
     this.candidates = sources.flatMap((source) => {
       const fresh = this.#admit(source);
       return fresh === null ? this.#fallBack(source) : [fresh];
+    });
+    const served = new Set(this.candidates.map(({file}) => file));
+    this.#unserved = sources.filter(({file}) => !served.has(file)).flatMap((source) => {
+      const claims = claimsOf(source);
+      return claims === null ? [] : [{file: source.file, customer: claims, source, held: null, version: 'none'}];
     });
   }
 
@@ -128,7 +150,7 @@ class CustomerMerge {
   }
 
   describeStale(): readonly StaleCustomer[] {
-    const kept = new Set(this.candidates.filter(({isStale}) => isStale).map(({file}) => file));
+    const kept = new Set(this.candidates.filter(({version}) => version === 'last_good').map(({file}) => file));
     return this.#sources.filter(({file}) => this.#problems.has(file)).map(({file, name}) => ({
       file,
       customer: this.#held.get(file)?.name ?? name,
@@ -146,7 +168,7 @@ class CustomerMerge {
     }
     // Compared with what will be in force: the admin address of the file may have to wait for a restart.
     const uses = findOwnAddresses(customer, this.#node);
-    if (uses.length === 0) return {file, customer, source, held: this.#held.get(file) ?? null, isStale: false};
+    if (uses.length === 0) return {file, customer, source, held: this.#held.get(file) ?? null, version: 'new'};
     const report = createReport(file, locate);
     for (const use of uses) report.problem(pathOfServer(use), describeOwnAddress(use));
     this.#problems.set(file, report.problems);
@@ -155,20 +177,18 @@ class CustomerMerge {
 
   #fallBack(source: CustomerResult): readonly Candidate[] {
     const held = this.#held.get(source.file);
-    return held === undefined ? [] : [{file: source.file, customer: held, source, held, isStale: true}];
+    return held === undefined ? [] : [{file: source.file, customer: held, source, held, version: 'last_good'}];
   }
 
   /** New versions that claim what another customer has. Only when nobody's right is older do both sides lose. */
-  #findLosers(): ReadonlySet<Candidate> {
-    const conflicts = findConflicts(this.candidates);
+  #findLosers(): ReadonlySet<Contender> {
+    const conflicts = findConflicts([...this.candidates, ...this.#unserved]).filter((conflict) => !isSafe(conflict, 0) || !isSafe(conflict, 1));
     const decided = conflicts.filter((conflict) => conflict.claims.some(({claimant}) => isHolder(claimant, conflict)));
-    const losers = new Set<Candidate>();
+    const losers = new Set<Contender>();
     for (const conflict of decided.length > 0 ? decided : conflicts) {
-      const [first, second] = conflict.claims.map(({claimant}) => isHolder(claimant, conflict));
       for (const side of [0, 1] as const) {
+        if (isSafe(conflict, side)) continue;
         const {claimant, path} = conflict.claims[side];
-        const isSafe = claimant.isStale || (first !== second && isHolder(claimant, conflict));
-        if (isSafe) continue;
         losers.add(claimant);
         const report = createReport(claimant.file, claimant.source.locate);
         report.problem(path, describeConflict(conflict, side));
@@ -179,8 +199,14 @@ class CustomerMerge {
   }
 }
 
-function isHolder({isStale, held}: Candidate, conflict: Conflict<Candidate>): boolean {
-  return isStale || (held !== null && holds(conflict, held));
+/** Whether this side keeps what it has, whatever becomes of the other one. */
+function isSafe(conflict: Conflict<Contender>, side: 0 | 1): boolean {
+  const {claimant} = conflict.claims[side], {claimant: other} = conflict.claims[side === 0 ? 1 : 0];
+  return claimant.version !== 'new' || (isHolder(claimant, conflict) && !isHolder(other, conflict));
+}
+
+function isHolder({version, held}: Contender, conflict: Conflict<Contender>): boolean {
+  return version === 'last_good' || (held !== null && holds(conflict, held));
 }
 
 /**

@@ -77,7 +77,7 @@ export const nodeSchema = checked(section({
     allow: z.array(network).max(ALLOWED_NETWORKS_MAX).prefault([]).describe('Clients that can never be banned: monitoring, the office. Trusted proxies, 127.0.0.1 and ::1 never can.'),
   }).prefault({}).describe('Bans of client networks (`torwart ban`), see [bans.md](bans.md).'),
   state: section({
-    path: filePath.optional().describe('Folder for what survives a restart, made if it is missing. Default: none, and bans end with the daemon. Needs a restart to change.'),
+    path: filePath.optional().describe('Folder for what survives a restart: bans, and the last good version of each customer file. Made if it is missing. Default: none. Needs a restart to change.'),
   }).prefault({}).describe('What the daemon keeps on disk.'),
   admin_socket: adminSocketPath.optional().describe('Unix socket of `torwart ban`, `unban` and `bans`. Only its owner may use it. Default: none. Needs a restart to change.'),
   timeouts: timeoutsSection.describe('Sites and routes may set some of them for themselves.'),

@@ -12,6 +12,8 @@ export interface AdminSources {
   readonly metricsType: string;
   /** Null where the daemon is ready for traffic, else why it is not. */
   readonly unreadiness: () => string | null;
+  /** What the operator should know although the daemon is ready. */
+  readonly remarks: () => readonly string[];
   readonly onError: (error: unknown) => void;
 }
 
@@ -29,12 +31,15 @@ const WAITING_MAX = 48;
 const HEAD_TIMEOUT_MS = 2000;
 const TIMEOUT_MS = 5000;
 const CHECK_EVERY_MS = 500;
+/** Of many broken customers, the first ones show what it is about. */
+const REMARKS_MAX = 20;
 
 const INDEX = `Torwart
 
 /metrics  what Prometheus scrapes
 /healthz  200 while the process is alive
-/readyz   200 while every thread serves the configuration in force and no drain is under way; else 503 with the reason
+/readyz   200 while every thread serves the configuration in force and no drain is under way; else 503 with the reason.
+          Below it, whose file is broken
 `;
 
 export class AdminServer {
@@ -111,12 +116,17 @@ export class AdminServer {
         return {status: 200, body: 'alive\n'};
       case '/readyz': {
         const reason = this.#sources.unreadiness();
-        return reason === null ? {status: 200, body: 'ready\n'} : {status: 503, body: `${reason}\n`};
+        return reason === null ? {status: 200, body: describeReadiness(this.#sources.remarks())} : {status: 503, body: `${reason}\n`};
       }
       default:
         return {status: 404, body: 'There is nothing here.\n'};
     }
   }
+}
+
+function describeReadiness(remarks: readonly string[]): string {
+  const rest = remarks.length - REMARKS_MAX;
+  return ['ready', ...remarks.slice(0, REMARKS_MAX), ...(rest > 0 ? [`and ${rest} more`] : []), ''].join('\n');
 }
 
 /**

@@ -1,15 +1,13 @@
 /** The bans in the state folder. A crash at any moment leaves the list of before or the list of after, never a part. */
-import {constants} from 'node:fs';
-import {mkdir, open, readFile, rename, stat, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, rename, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {z} from 'zod';
 import {formatCidr, parseCidr} from '#src/core/ip.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {isReason, isSource, type Ban} from '#src/control/ban-book.ts';
+import {hasCode, replaceFile, STATE_FOLDER_MODE, syncFolder} from '#src/control/state-folder.ts';
 
 const FORMAT = 1;
-const FOLDER_MODE = 0o700, FILE_MODE = 0o600;
-const WRITE_THROUGH = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_SYNC;
 const END_MS_MAX = 2 ** 32 * 1000;
 
 const time = z.number().int().min(0).max(END_MS_MAX);
@@ -40,7 +38,7 @@ export class BanFile {
 
   /** Makes the folder where it is missing. A file that is no list of bans is set aside. Rejects where the folder cannot be used. */
   async load(): Promise<LoadedBans> {
-    await mkdir(path.dirname(this.#file), {recursive: true, mode: FOLDER_MODE});
+    await mkdir(path.dirname(this.#file), {recursive: true, mode: STATE_FOLDER_MODE});
     try {
       return {bans: await this.#read(), broken: null};
     } catch (error) {
@@ -51,16 +49,9 @@ export class BanFile {
     }
   }
 
-  /**
-   * A new file takes the old one's place when it is safely on disk (O_SYNC and not fsync(2), which Node forbids under its permission
-   * model), and the folder knows of it when this resolves.
-   */
   async save(bans: readonly Ban[]): Promise<void> {
-    const next = `${this.#file}.next`;
     // One ban a line, for people with grep.
-    const text = `{"format":${FORMAT},"bans":[\n${bans.map((ban) => JSON.stringify(ban)).join(',\n')}\n]}\n`;
-    await writeFile(next, text, {mode: FILE_MODE, flag: WRITE_THROUGH});
-    await rename(next, this.#file);
+    await replaceFile(this.#file, `{"format":${FORMAT},"bans":[\n${bans.map((ban) => JSON.stringify(ban)).join(',\n')}\n]}\n`);
     await syncFolder(path.dirname(this.#file));
   }
 
@@ -69,22 +60,6 @@ export class BanFile {
     if (size > LIMITS.banFileBytesMax) throw new Error(`${size} bytes are more than any list of bans has`);
     return fileSchema.parse(JSON.parse(await readFile(this.#file, 'utf8'))).bans;
   }
-}
-
-/** Under Node's permission model it cannot be done: then a power failure within seconds may bring the list of before back, and nothing worse. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } catch (error) {
-    if (!hasCode(error, 'ERR_ACCESS_DENIED')) throw error;
-  } finally {
-    await handle.close();
-  }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 function describe(error: unknown): string {

@@ -1,7 +1,5 @@
 /** The control thread: what it consists of, and its life from the first configuration to the end of the drain. */
 import type {FileSource} from '#src/config/file-source.ts';
-import {loadConfig} from '#src/config/load.ts';
-import {mergeWithLastGood} from '#src/config/merge.ts';
 import {formatProblem} from '#src/config/problem.ts';
 import type {Snapshot} from '#src/config/snapshot.ts';
 import {AdminServer} from '#src/control/admin.ts';
@@ -9,11 +7,12 @@ import {createAdminRouter} from '#src/control/admin-commands.ts';
 import {AdminSocket} from '#src/control/admin-socket.ts';
 import {BanKeeper} from '#src/control/ban-keeper.ts';
 import type {Configuration} from '#src/control/configuration.ts';
+import type {LastGoodKeeper} from '#src/control/last-good-keeper.ts';
 import {LimitTotals} from '#src/control/limit-totals.ts';
 import {LoginBook} from '#src/control/login-book.ts';
 import {PortBook, tryNewAddresses} from '#src/control/port-book.ts';
 import {Prober} from '#src/control/prober.ts';
-import {Reloader, type FirstLoad} from '#src/control/reloader.ts';
+import {loadFirst, Reloader, type FirstLoad} from '#src/control/reloader.ts';
 import {readDescriptorLimit} from '#src/control/descriptor-limit.ts';
 import {RuleTotals} from '#src/control/rule-totals.ts';
 import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared-memory.ts';
@@ -66,6 +65,7 @@ export class Daemon {
   readonly #prober: Prober;
   readonly #reloader: Reloader;
   readonly #limitTotals = new LimitTotals();
+  readonly #lastGood: LastGoodKeeper;
   readonly #ruleTotals = new RuleTotals();
   readonly #logins: LoginBook;
   readonly #bans: BanKeeper;
@@ -77,10 +77,12 @@ export class Daemon {
   /** Rejects with a `StartError`; then nothing is left running. */
   static async start(options: DaemonOptions): Promise<Daemon> {
     const first = await loadFirst(options);
+    if (!('running' in first)) throw new StartError('the configuration is refused', first.map(formatProblem));
     const ports = new PortBook();
     const snapshot = await ports.resolve(first.running.snapshot).catch(toStartError('no free port was found for a listener'));
     const daemon = new Daemon(options, first, snapshot, ports);
     await daemon.#start();
+    first.lastGood.keep(first.merged);
     return daemon;
   }
 
@@ -95,6 +97,7 @@ export class Daemon {
     this.#inForce = this.#slots.assign(snapshot);
     this.#bans = new BanKeeper({memory: this.#memory, stateFolder: snapshot.node.stateFolder, log, now: () => Date.now()});
     this.#prober = new Prober({threads, log, random: Math.random});
+    this.#lastGood = first.lastGood;
     this.#reloader = new Reloader({...options, apply: next => this.#apply(next)}, first);
     this.#supervisor = new Supervisor({
       workerUrl, threads, log, memory: this.#memory, clock: () => performance.now(), 
@@ -166,6 +169,7 @@ export class Daemon {
     await this.#adminSocket?.close();
     await this.#admin?.close();
     await this.#bans.stop();
+    await this.#lastGood.stop();
   }
 
   async #listenAdminSocket(file: string | null): Promise<AdminSocket | null> {
@@ -189,11 +193,13 @@ export class Daemon {
       limitExcesses: () => this.#limitTotals.list(this.#inForce.snapshot),
       ruleMatches: () => this.#ruleTotals.list(this.#inForce.snapshot),
       isReady: () => this.#supervisor.describeUnreadiness() === null,
+      isConfigSaved: () => this.#lastGood.isSaved,
     });
     const sources = {
       metrics: () => renderExposition(exposition),
       metricsType: exposition.contentType,
       unreadiness: () => this.#supervisor.describeUnreadiness(),
+      remarks: () => this.#reloader.report.staleCustomers.map(({customer, isServed}) => `${customer} ${isServed ? 'is served as it was' : 'is not served'}: its file is broken`),
       onError: (error: unknown) => this.#options.log.error({err: error}, 'the admin listener failed'),
     };
     return AdminServer.listen(this.#inForce.snapshot.node.admin, sources).catch(toStartError('the admin listener could not start'));
@@ -219,14 +225,6 @@ export class Daemon {
     }
     return outcome;
   }
-}
-
-async function loadFirst({configFile, source, cores, log}: DaemonOptions): Promise<FirstLoad> {
-  const loaded = await loadConfig(configFile, source, {cores, nowMs: Date.now()});
-  for (const warning of loaded.warnings) log.warn(formatProblem(warning));
-  const {running, refusal} = mergeWithLastGood(loaded, null);
-  if (running === null) throw new StartError('the configuration is refused', refusal.map(formatProblem));
-  return {loaded, running};
 }
 
 function toStartError(message: string): (error: unknown) => never {

@@ -1,29 +1,56 @@
-/** Reload: load, keep the last good version of what is broken, compare, put in force on all threads or on none. */
+/** The first load, and reloads: load, keep the last good version of what is broken, compare, put in force on all threads or on none. */
 import {diffSnapshots} from '#src/config/diff.ts';
 import type {FileSource} from '#src/config/file-source.ts';
 import {loadConfig, type ConfigResult} from '#src/config/load.ts';
-import {mergeWithLastGood, type MergeResult, type RunningConfig, type StaleCustomer} from '#src/config/merge.ts';
-import {formatProblem} from '#src/config/problem.ts';
+import {mergeAtStart, mergeWithLastGood, type MergeResult, type RunningConfig, type StaleCustomer} from '#src/config/merge.ts';
+import {formatProblem, type Problem} from '#src/config/problem.ts';
+import {restoreCustomers} from '#src/config/restore.ts';
 import type {Snapshot} from '#src/config/snapshot.ts';
+import {LastGoodKeeper} from '#src/control/last-good-keeper.ts';
 import {SerialQueue} from '#src/control/serial-queue.ts';
 import type {ConfigureOutcome} from '#src/control/supervisor.ts';
 import type {DaemonLog} from '#src/observe/daemon-log.ts';
-import type {ReloadOutcome, ReloadReport} from '#src/observe/exposition.ts';
+import type {ReloadOutcome, ReloadReport, StaleReport} from '#src/observe/exposition.ts';
 
-export interface ReloaderOptions {
+export interface LoadingOptions {
   /** Absolute path of the node file. */
   readonly configFile: string;
   readonly source: FileSource;
   /** What `threads: auto` stands for. */
   readonly cores: number;
   readonly log: DaemonLog;
+}
+
+export interface ReloaderOptions extends LoadingOptions {
   /** Puts a configuration in force everywhere, or nowhere. */
   readonly apply: (next: Snapshot) => Promise<ConfigureOutcome>;
 }
 
+/** A configuration that can be put in force at a start. */
 export interface FirstLoad {
   readonly loaded: ConfigResult;
+  readonly merged: MergeResult;
   readonly running: RunningConfig;
+  readonly lastGood: LastGoodKeeper;
+}
+
+/** @returns the problems where there is nothing to start with */
+export async function loadFirst({configFile, source, cores, log}: LoadingOptions): Promise<FirstLoad | readonly Problem[]> {
+  const nowMs = Date.now();
+  const loaded = await loadConfig(configFile, source, {cores, nowMs});
+  const lastGood = new LastGoodKeeper(loaded.node?.stateFolder ?? null, log);
+  const saved = lastGood.load();
+  const {customers, files, refused} = await restoreCustomers(loaded.snapshot === null ? saved : [], loaded, source, nowMs);
+  const merged = mergeAtStart(loaded, files, customers);
+  const {running, stale, refusal} = merged;
+  logFindings(loaded, {...merged, refusal: []}, log);
+  if (running === null) return refusal;
+  const broken = new Set(stale.map(({customer}) => customer));
+  for (const {customer, reasons} of refused.filter((refusal) => broken.has(refusal.customer))) {
+    for (const reason of reasons) log.error({customer, error: reason}, 'the saved version of a customer is refused');
+  }
+  if (stale.length > 0) log.error({...listStale(stale)}, 'starting in part: broken customers are served as they were last, or not at all');
+  return {loaded, merged, running, lastGood};
 }
 
 export class Reloader {
@@ -34,12 +61,18 @@ export class Reloader {
   #loaded: ConfigResult;
   #next: Promise<ReloadOutcome> | null = null;
   #report: ReloadReport;
+  readonly #lastGood: LastGoodKeeper;
 
-  constructor(options: ReloaderOptions, first: FirstLoad) {
+  constructor(options: ReloaderOptions, {loaded, merged, running, lastGood}: FirstLoad) {
+    const {stale} = merged;
     this.#options = options;
-    this.#running = first.running;
-    this.#loaded = first.loaded;
-    this.#report = {counts: {success: 0, partial: 0, failure: 0}, lastSuccessMs: Date.now(), lastDurationMs: 0, lastOutcome: 'success', staleCustomers: []};
+    this.#running = running;
+    this.#loaded = loaded;
+    this.#lastGood = lastGood;
+    this.#report = {
+      counts: {success: 0, partial: 0, failure: 0}, lastDurationMs: 0, staleCustomers: stale.map(reportStale),
+      ...(stale.length === 0 ? {lastOutcome: 'success', lastSuccessMs: Date.now()} : {lastOutcome: 'partial', lastSuccessMs: 0}),
+    };
   }
 
   get report(): ReloadReport {
@@ -65,7 +98,7 @@ export class Reloader {
     this.#report = {
       counts, lastOutcome: outcome, lastDurationMs: performance.now() - startedMs,
       lastSuccessMs: outcome === 'success' ? Date.now() : this.#report.lastSuccessMs,
-      staleCustomers: outcome === 'failure' ? this.#report.staleCustomers : stale.map(({customer, file}) => customer ?? file),
+      staleCustomers: outcome === 'failure' ? this.#report.staleCustomers : stale.map(reportStale),
     };
     return outcome;
   }
@@ -89,8 +122,9 @@ export class Reloader {
       return {outcome: 'failure', stale};
     }
     this.#running = running;
+    this.#lastGood.keep(merged);
     if (stale.length === 0) log.info(change, 'reload done');
-    else log.error({...change, stale: stale.map(({customer, file}) => customer ?? file)}, 'reload done in part: broken customers stay as they were');
+    else log.error({...change, ...listStale(stale)}, 'reload done in part: broken customers stay as they were');
     return {outcome: stale.length === 0 ? 'success' : 'partial', stale};
   }
 }
@@ -102,6 +136,16 @@ function logFindings({warnings}: ConfigResult, {refusal, stale, needsRestart}: M
     for (const problem of problems) log.error({customer, file, isKept}, formatProblem(problem));
   }
   if (needsRestart.length > 0) log.warn({settings: needsRestart}, 'these settings change with the next restart');
+}
+
+function reportStale({customer, file, isKept}: StaleCustomer): StaleReport {
+  return {customer: customer ?? file, isServed: isKept};
+}
+
+function listStale(stale: readonly StaleCustomer[]): Readonly<Record<string, readonly string[]>> {
+  const reports = stale.map(reportStale);
+  const namesOf = (wanted: boolean): readonly string[] => reports.filter(({isServed}) => isServed === wanted).map(({customer}) => customer);
+  return {stale: namesOf(true), unserved: namesOf(false)};
 }
 
 function describeChange(before: Snapshot, after: Snapshot): Readonly<Record<string, unknown>> {

@@ -19,12 +19,18 @@ export type ReloadOutcome = (typeof RELOAD_OUTCOMES)[number];
 
 export interface ReloadReport {
   readonly counts: Readonly<Record<ReloadOutcome, number>>;
-  /** Unix time in milliseconds of the last configuration that came into force, the first one included. */
+  /** Unix time in milliseconds of the last configuration that came into force as a whole, the first one included; 0 where none did. */
   readonly lastSuccessMs: number;
   readonly lastDurationMs: number;
   readonly lastOutcome: ReloadOutcome;
-  /** Customers that run an older configuration than their file says, because the file is broken. */
-  readonly staleCustomers: readonly string[];
+  /** Customers whose file is broken. */
+  readonly staleCustomers: readonly StaleReport[];
+}
+
+export interface StaleReport {
+  readonly customer: string;
+  /** With an older version. False: there is none. */
+  readonly isServed: boolean;
 }
 
 export interface ThreadReport {
@@ -63,6 +69,8 @@ export interface ExpositionSources {
   /** Every login guard of the configuration in force, with each stage and detection. */
   readonly loginTotals: () => readonly Omit<LoginEvents, 'client'>[];
   readonly isReady: () => boolean;
+  /** The version of every customer in force is on disk. */
+  readonly isConfigSaved: () => boolean;
 }
 
 const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
@@ -196,16 +204,20 @@ function clientCertificateSamples({snapshot}: CustomerAssignment): Sample[] {
     (tls === null || tls.certificate === null ? [] : [{labels: {customer: snapshot.name, pool}, value: tls.certificate.notAfterMs / 1000}]));
 }
 
-function createConfigurationMetrics({version, revision, customers, reload, isReady}: ExpositionSources): Metric[] {
+function createConfigurationMetrics({version, revision, customers, reload, isReady, isConfigSaved: isSaved}: ExpositionSources): Metric[] {
   return [
     new ReadGauge('torwart_build_info', 'Version of Torwart and of the Node that runs it.', () => [{labels: {version, node: process.version}, value: 1}]),
     new ReadGauge('torwart_ready', '1 while every thread serves the configuration in force.', () => single(Number(isReady()))),
     new ReadGauge('torwart_config_info', 'Hash of the configuration in force.', () => [{labels: {revision: revision()}, value: 1}]),
     new ReadGauge('torwart_config_customers', 'Customers in the configuration in force.', () => single(Array.from(customers()).length)),
-    new ReadGauge('torwart_config_stale_customers', 'Customers that run an older configuration because their file is broken.',
+    new ReadGauge('torwart_config_stale_customers', 'Customers whose file is broken: they run an older version, or none.',
       () => single(reload().staleCustomers.length)),
-    new ReadGauge('torwart_config_customer_stale', '1 for each customer that runs an older configuration because its file is broken.',
-      () => reload().staleCustomers.map(customer => ({labels: {customer}, value: 1}))),
+    new ReadGauge('torwart_config_customer_stale', '1 for each customer whose file is broken: it runs an older version, or none.',
+      () => reload().staleCustomers.map(({customer}) => ({labels: {customer}, value: 1}))),
+    new ReadGauge('torwart_config_customer_unserved', '1 for each customer whose file is broken and that has no older version to run.',
+      () => reload().staleCustomers.filter(({isServed}) => !isServed).map(({customer}) => ({labels: {customer}, value: 1}))),
+    new ReadGauge('torwart_config_saved', '1 where a start can fall back to what is in force now, 0 without a state folder or where it cannot be written.',
+      () => single(Number(isSaved()))),
     new ReadCounter('torwart_reloads_total', 'Reloads by outcome; partial: some customers kept their older configuration.',
       () => RELOAD_OUTCOMES.map(outcome => ({labels: {outcome}, value: reload().counts[outcome]}))),
     new ReadGauge('torwart_reload_last_success_timestamp_seconds', 'When a configuration last came into force as a whole.', () => single(reload().lastSuccessMs / 1000)),

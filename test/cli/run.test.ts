@@ -129,6 +129,23 @@ test('SIGHUP: a listener whose port is taken leaves everything as it was', async
   assert.equal(await admin('/readyz'), 'ready\n');
 });
 
+test('after a crash, a customer whose file is broken is served as before', async context => {
+  const {torwart, config, admin} = await createStage(context, `${NODE_TEXT}state: {path: state}\n`);
+  await eventually('it is saved', async () => (await admin('/metrics')).includes('\ntorwart_config_saved 1\n'));
+  await config.writeCustomer('acme', 'customer: [\n');
+  torwart.child.kill('SIGHUP');
+  await torwart.waitForLine('"reload done in part');
+  torwart.child.kill('SIGKILL');
+  await torwart.exited;
+  const again = spawnTorwart(context, ['run', '--config', config.nodeFile]);
+  const {listeners} = await again.waitForLine('"serving"') as {listeners: Record<string, string>};
+  const request = http.get(`http://${listeners['http']}/again`, {headers: {host: 'acme.test'}, agent: false});
+  const [response] = await once(request, 'response') as [http.IncomingMessage];
+  assert.deepEqual((await response.setEncoding('utf8').toArray()).join(''), '/again');
+  const check = spawnTorwart(context, ['check', '--config', config.nodeFile]);
+  assert.equal(await check.exited, 1);
+});
+
 test('a request in flight outlives a reload, and a drain waits for it', async context => {
   const {torwart, config, application, get, listeners} = await createStage(context);
   const held = get('/held');

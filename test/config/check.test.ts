@@ -22,7 +22,7 @@ async function check(customer: string): Promise<{code: number; stdout: string; s
 test('a right configuration is one line', async () => {
   const {code, stdout, stderr} = await check(customerText('acme', 1));
   assert.equal(code, 0);
-  assert.match(stdout, /^ok: 1 customer, 1 host, 1 route, 1 server, 1 listener, 0 warnings, bans end with the daemon \(no state\.path\), revision [0-9a-f]{12}\n$/);
+  assert.match(stdout, /^ok: 1 customer, 1 host, 1 route, 1 server, 1 listener, 0 warnings, nothing outlives the daemon \(no state\.path\), revision [0-9a-f]{12}\n$/);
   assert.equal(stderr, '');
 });
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
 import {findConflicts} from '#src/config/conflicts.ts';
-import {mergeWithLastGood, type MergeResult, type RunningConfig} from '#src/config/merge.ts';
+import {mergeAtStart, mergeWithLastGood, type MergeResult, type RunningConfig} from '#src/config/merge.ts';
 import {customerFile, customerText, loadTexts, NODE_TEXT} from '#test/config/customers.ts';
 import {testAsyncProperty} from '#test/support/property.ts';
 
@@ -12,7 +12,7 @@ const GLOBEX = customerText('globex', 2);
 const BROKEN = 'customer: acme\nnetworks: [203.0.113.0/24]\n';
 
 async function start(customers: Readonly<Record<string, string>>, node = NODE_TEXT): Promise<RunningConfig> {
-  const {running} = mergeWithLastGood(await loadTexts(customers, node), null);
+  const {running} = mergeAtStart(await loadTexts(customers, node), new Map(), []);
   assert.ok(running);
   return running;
 }
@@ -31,10 +31,71 @@ function staleOf({stale}: MergeResult): readonly (readonly [string, string | nul
   return stale.map(({file, customer, isKept}) => [file, customer, isKept]);
 }
 
-test('at the first start any problem is fatal', async () => {
-  const {running, refusal} = mergeWithLastGood(await loadTexts({acme: BROKEN, globex: GLOBEX}), null);
-  assert.equal(running, null);
-  assert.ok(refusal.length > 0);
+/** A start after a run with `before` in force, all of which was saved. */
+async function restart({snapshot, files}: RunningConfig, customers: Readonly<Record<string, string>>, node = NODE_TEXT): Promise<MergeResult> {
+  return mergeAtStart(await loadTexts(customers, node), files, snapshot.customers);
+}
+
+test('at a start a broken customer is served as it was saved, and the others as their files say', async () => {
+  const before = await start({acme: ACME, globex: GLOBEX});
+  const after = await restart(before, {acme: BROKEN, globex: customerText('globex', 2, {server: '10.1.2.99:3000'})});
+  assert.ok(after.running);
+  assert.deepEqual(serversOf(after.running), {acme: '10.1.1.11', globex: '10.1.2.99'});
+  assert.deepEqual(staleOf(after), [[customerFile('acme'), 'acme', true]]);
+  assert.deepEqual(after.fresh.map(({file}) => file), [customerFile('globex')]);
+});
+
+test('at a start a broken customer of which nothing is saved is not served, and keeps nobody else from it', async () => {
+  const after = mergeAtStart(await loadTexts({acme: BROKEN, globex: GLOBEX}), new Map(), []);
+  assert.ok(after.running);
+  assert.deepEqual(Object.keys(serversOf(after.running)), ['globex']);
+  assert.deepEqual(staleOf(after), [[customerFile('acme'), 'acme', false]]);
+  assert.ok(after.stale[0]?.problems.some(({found}) => found === '"203.0.113.0/24"'));
+});
+
+test('at a start nobody gets what the broken file of another claims', async () => {
+  const broken = `${ACME}bogus: 1\n`;
+  for (const greedy of [customerText('evil', 9, {hosts: ['www.acme.example']}), customerText('evil', 9, {network: '10.1.1.128/25', server: '10.1.1.129:80'}), customerText('acme', 9)]) {
+    const after = mergeAtStart(await loadTexts({acme: broken, evil: greedy, globex: GLOBEX}), new Map(), []);
+    assert.ok(after.running);
+    assert.deepEqual(Object.keys(serversOf(after.running)), ['globex']);
+    assert.deepEqual(after.stale.map(({file, isKept}) => [file, isKept]), [[customerFile('acme'), false], [customerFile('evil'), false]]);
+  }
+});
+
+test('at a start who had a host keeps it, whatever a broken file claims', async () => {
+  const before = await start({acme: ACME, globex: GLOBEX});
+  const after = await restart(before, {acme: ACME, evil: `${customerText('evil', 9, {hosts: ['www.acme.example']})}bogus: 1\n`, globex: GLOBEX});
+  assert.deepEqual(after.running?.snapshot, before.snapshot);
+  assert.deepEqual(staleOf(after), [[customerFile('evil'), 'evil', false]]);
+});
+
+test('two broken files without a name have none in common', async () => {
+  const nameless = (n: number): string => customerText('x', n).replace('customer: x\n', '').replace('www.x', `www.x${n}`);
+  const {running} = mergeAtStart(await loadTexts({a: nameless(7), b: nameless(8), globex: GLOBEX}), new Map(), []);
+  assert.deepEqual(running?.snapshot.customers.map(({name}) => name), ['globex']);
+});
+
+for (const [about, customers, node] of [
+  ['nobody to serve', {acme: BROKEN, globex: '{'}, NODE_TEXT],
+  ['a broken node file', {acme: ACME}, `${NODE_TEXT}bogus: 1\n`],
+] as const) {
+  test(`a start with ${about} is refused, with every problem`, async () => {
+    const loaded = await loadTexts(customers, node);
+    const {running, refusal} = mergeAtStart(loaded, new Map(), []);
+    assert.equal(running, null);
+    assert.deepEqual(refusal, loaded.problems);
+    assert.ok(refusal.length > 0);
+  });
+}
+
+test('in a reload nobody gets what the broken file of a newcomer claims, and who has it keeps it', async () => {
+  const before = await start({acme: ACME});
+  const broken = `${customerText('newcomer', 3, {hosts: ['www.acme.example', 'www.new.example']})}bogus: 1\n`;
+  const after = await reload(before, {acme: customerText('acme', 1, {hosts: ['www.acme.example', 'www.new.example']}), newcomer: broken});
+  assert.deepEqual(after.running.snapshot, before.snapshot);
+  assert.deepEqual(staleOf(after), [[customerFile('acme'), 'acme', true], [customerFile('newcomer'), 'newcomer', false]]);
+  assert.deepEqual((await reload(before, {acme: customerText('acme', 1, {server: '10.1.1.99:3000'}), newcomer: broken})).running.snapshot.customers[0]?.pools[0]?.servers[0]?.address, '10.1.1.99');
 });
 
 test('a broken customer keeps its last good version, and the others change', async () => {

@@ -14,7 +14,7 @@ interface Answer {
 
 async function listen(context: TestContext, sources: Partial<AdminSources> = {}): Promise<(path: string, options?: http.RequestOptions) => Promise<Answer>> {
   const admin = await AdminServer.listen({address: '127.0.0.1', port: 0}, {
-    metrics: () => Promise.resolve('metric 1\n'), metricsType: 'text/plain; version=0.0.4', unreadiness: () => null, onError: () => undefined, ...sources,
+    metrics: () => Promise.resolve('metric 1\n'), metricsType: 'text/plain; version=0.0.4', unreadiness: () => null, remarks: () => [], onError: () => undefined, ...sources,
   });
   context.after(() => admin.close());
   return async (path, options) => {
@@ -37,7 +37,7 @@ test('metrics, health, readiness and an index', async context => {
 
 test('clients that wait for ever keep nobody out', async context => {
   const admin = await AdminServer.listen({address: '127.0.0.1', port: 0}, {
-    metrics: () => Promise.resolve(''), metricsType: 'text/plain', unreadiness: () => null, onError: () => undefined,
+    metrics: () => Promise.resolve(''), metricsType: 'text/plain', unreadiness: () => null, remarks: () => [], onError: () => undefined,
   });
   context.after(() => admin.close());
   const {port} = admin.address;
@@ -54,6 +54,14 @@ test('unreadiness is a 503 with its reason', async context => {
   const {status, body} = await get('/readyz');
   assert.deepEqual([status, body], [503, '1 of 2 threads serve\n']);
   assert.equal((await get('/healthz')).status, 200);
+});
+
+test('readiness says what else is to be known, and of much of it the first', async context => {
+  const get = await listen(context, {remarks: () => ['acme is not served: its file is broken']});
+  const {status, body} = await get('/readyz');
+  assert.deepEqual([status, body], [200, 'ready\nacme is not served: its file is broken\n']);
+  const many = await listen(context, {remarks: () => Array.from({length: 10_000}, (_, index) => `remark ${index}`)});
+  assert.match((await many('/readyz')).body, /^ready\nremark 0\n[^]*\nremark 19\nand 9980 more\n$/);
 });
 
 test('HEAD has no body, other methods are refused', async context => {
@@ -92,6 +100,6 @@ test('an address that is taken is an error', async context => {
   await once(server, 'listening');
   context.after(() => server.close());
   const {port} = server.address() as {port: number};
-  const sources = {metrics: () => Promise.resolve(''), metricsType: '', unreadiness: () => null, onError: () => undefined};
+  const sources = {metrics: () => Promise.resolve(''), metricsType: '', unreadiness: () => null, remarks: () => [], onError: () => undefined};
   await assert.rejects(AdminServer.listen({address: '127.0.0.1', port}, sources), /EADDRINUSE/);
 });

@@ -26,6 +26,10 @@ function startDaemon(config: ConfigFolder): {starting: Promise<Daemon>; lines: L
 async function createStage(context: TestContext): Promise<Stage> {
   const config = await createConfigFolder(context);
   await config.writeCustomer('acme', customerText('acme', 21));
+  return startStage(context, config);
+}
+
+async function startStage(context: TestContext, config: ConfigFolder): Promise<Stage> {
   const {starting, lines} = startDaemon(config);
   const daemon = await starting;
   context.after(() => daemon.drain());
@@ -130,15 +134,62 @@ test('what needs a restart is said, and does not keep the rest from changing', a
   assert.deepEqual(lines.find(({settings}) => settings !== undefined)?.['settings'], ['threads']);
 });
 
-test('a first configuration with problems ends the start with all of them', async context => {
+for (const [about, break_] of [
+  ['a broken node file', (config: ConfigFolder) => config.writeNode(`${NODE_TEXT}bogus: 1\n`)],
+  ['nobody to serve', (config: ConfigFolder) => config.writeCustomer('globex', 'bogus')],
+] as const) {
+  test(`${about} ends the start, with every problem`, async context => {
+    const config = await createConfigFolder(context);
+    await config.writeCustomer('acme', customerText('acme', 21).replace('pool: web', 'pool: wbe'));
+    await break_(config);
+    await assert.rejects(startDaemon(config).starting, (error: unknown) => {
+      assert.ok(error instanceof StartError);
+      assert.match(error.reasons.join('\n'), /bogus[^]*wbe|wbe[^]*bogus/);
+      return true;
+    });
+  });
+}
+
+test('a start with a broken customer serves the others, and says so in every place', async context => {
   const config = await createConfigFolder(context);
   await config.writeCustomer('acme', customerText('acme', 21).replace('pool: web', 'pool: wbe'));
-  await config.writeNode(`${NODE_TEXT}bogus: 1\n`);
-  await assert.rejects(startDaemon(config).starting, (error: unknown) => {
-    assert.ok(error instanceof StartError);
-    assert.match(error.reasons.join('\n'), /bogus[^]*wbe|wbe[^]*bogus/);
-    return true;
-  });
+  await config.writeCustomer('globex', customerText('globex', 22));
+  const {daemon, lines, get, metric} = await startStage(context, config);
+  assert.ok(lines.some(({level, customer, isKept, msg}) => level === 'error' && customer === 'acme' && isKept === false && msg.includes('wbe')));
+  assert.deepEqual(lines.find(({msg}) => msg.startsWith('starting in part'))?.['unserved'], ['acme']);
+  assert.equal(await get('/readyz'), 'ready\nacme is not served: its file is broken\n');
+  const metrics = [
+    ['torwart_ready', 1], ['torwart_config_customers', 1], ['torwart_config_customer_stale{customer="acme"}', 1], ['torwart_config_customer_unserved{customer="acme"}', 1],
+    ['torwart_reload_last_successful', 0], ['torwart_reload_last_success_timestamp_seconds', 0], ['torwart_config_saved', 0],
+  ] as const;
+  for (const [series, value] of metrics) assert.equal(await metric(series), value, series);
+  await config.writeCustomer('acme', customerText('acme', 21));
+  assert.equal(await daemon.reload(), 'success');
+  assert.equal(await get('/readyz'), 'ready\n');
+  assert.equal(await metric('torwart_config_customer_unserved{customer="acme"}'), undefined);
+});
+
+test('with a state folder, a start serves a broken customer as it was last in force, and a reload brings it back', async context => {
+  const config = await createConfigFolder(context);
+  await config.writeNode(`${NODE_TEXT}state: {path: state}\n`);
+  await config.writeCustomer('acme', customerText('acme', 21));
+  await config.writeCustomer('globex', customerText('globex', 22));
+  const first = await startStage(context, config);
+  await config.writeCustomer('acme', customerText('acme', 21, 3001));
+  assert.equal(await first.daemon.reload(), 'success');
+  await eventually('it is saved', async () => await first.metric('torwart_config_saved') === 1);
+  await config.writeCustomer('acme', customerText('acme', 21).replace('pool: web', 'pool: wbe'));
+  assert.equal(await first.daemon.reload(), 'partial');
+  await first.daemon.drain();
+  const {daemon, lines, get, metric} = await startStage(context, config);
+  assert.deepEqual(lines.find(({msg}) => msg.startsWith('starting in part'))?.['stale'], ['acme']);
+  assert.equal(await get('/readyz'), 'ready\nacme is served as it was: its file is broken\n');
+  assert.equal(await metric('torwart_endpoint_requests_in_flight{customer="acme",pool="web",endpoint="127.21.0.1:3001"}'), 0);
+  assert.deepEqual([await metric('torwart_config_customer_stale{customer="acme"}'), await metric('torwart_config_customer_unserved{customer="acme"}')], [1, undefined]);
+  assert.equal(await daemon.reload(), 'partial');
+  await config.writeCustomer('acme', customerText('acme', 21, 3002));
+  assert.equal(await daemon.reload(), 'success');
+  assert.equal(await metric('torwart_endpoint_requests_in_flight{customer="acme",pool="web",endpoint="127.21.0.1:3002"}'), 0);
 });
 
 test('an admin address that is taken ends the start', async context => {

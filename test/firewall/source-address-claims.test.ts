@@ -1,7 +1,7 @@
 /** A source address belongs to one customer, over reloads too. */
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {mergeWithLastGood, type MergeResult, type RunningConfig} from '#src/config/merge.ts';
+import {mergeAtStart, mergeWithLastGood, type MergeResult, type RunningConfig} from '#src/config/merge.ts';
 import {customerFile, customerText, loadTexts} from '#test/config/customers.ts';
 
 function from(ipv4: string, text: string): string {
@@ -11,7 +11,8 @@ function from(ipv4: string, text: string): string {
 const ACME = from('10.9.0.1', customerText('acme', 1));
 
 async function reload(before: RunningConfig | null, customers: Readonly<Record<string, string>>): Promise<MergeResult & {running: RunningConfig}> {
-  const result = mergeWithLastGood(await loadTexts(customers), before);
+  const loaded = await loadTexts(customers);
+  const result = before === null ? mergeAtStart(loaded, new Map(), []) : mergeWithLastGood(loaded, before);
   assert.ok(result.running);
   return {...result, running: result.running};
 }

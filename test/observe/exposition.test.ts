@@ -18,9 +18,9 @@ function createSources(customers = [makeCustomer('acme')]): ExpositionSources & 
   const configuration = new SlotBook(THREADS).assign(makeSnapshot('abc123', customers));
   const node = {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, THREADS)), byteOffset: 0};
   return {
-    node, nodeCounters: node, version: '1.2.3', threads: THREADS, clock: () => 1000, revision: () => 'abc123', isReady: () => true,
+    node, nodeCounters: node, version: '1.2.3', threads: THREADS, clock: () => 1000, revision: () => 'abc123', isReady: () => true, isConfigSaved: () => true,
     customers: () => configuration.assignments.values(),
-    reload: () => ({counts: {success: 3, partial: 1, failure: 2}, lastSuccessMs: 1_700_000_000_000, lastDurationMs: 250, lastOutcome: 'partial', staleCustomers: ['globex']}),
+    reload: () => ({counts: {success: 3, partial: 1, failure: 2}, lastSuccessMs: 1_700_000_000_000, lastDurationMs: 250, lastOutcome: 'partial', staleCustomers: [{customer: 'globex', isServed: true}, {customer: 'initech', isServed: false}]}),
     loginTotals: () => [{customer: 'acme', guard: 'shop', stage: 'limited', detection: 'stuffing', count: 4}],
     limitExcesses: () => [{customer: 'acme', limit: 'per-client', mode: 'enforce', count: 3}], ruleMatches: () => [{customer: '', rule: 'log4shell', action: 'deny', count: 3}],
     bans: () => ({node: 2, customer: 5, evicted: 1, isSaved: true}),
@@ -106,11 +106,15 @@ test('the configuration, its reloads and the threads', async () => {
     {certPem: '', keyPem: '', names: ['www.acme.example'], notAfterMs: 1_000_000},
   ];
   const series = await scrape(createSources([makeCustomer('acme', {certificates})]));
-  const expected: readonly (readonly [string, number])[] = [
+  const expected: readonly (readonly [string, number | undefined])[] = [
     ['torwart_build_info{version="1.2.3",node="' + process.version + '"}', 1],
     ['torwart_config_info{revision="abc123"}', 1],
-    ['torwart_config_stale_customers', 1],
+    ['torwart_config_stale_customers', 2],
     ['torwart_config_customer_stale{customer="globex"}', 1],
+    ['torwart_config_customer_stale{customer="initech"}', 1],
+    ['torwart_config_customer_unserved{customer="globex"}', undefined],
+    ['torwart_config_customer_unserved{customer="initech"}', 1],
+    ['torwart_config_saved', 1],
     ['torwart_reloads_total{outcome="success"}', 3],
     ['torwart_reloads_total{outcome="failure"}', 2],
     ['torwart_reload_last_success_timestamp_seconds', 1_700_000_000],
