@@ -217,8 +217,15 @@ test('an unexpected error in the control thread: it drains, and ends with 1', as
 });
 
 test('a proxy thread that dies is replaced, and the daemon goes on', async context => {
-  const script = 'import {threadId} from "node:worker_threads"; if (threadId === 1) setTimeout(() => { throw new Error("boom"); }, 1000);';
+  const script = `
+    import {BroadcastChannel, threadId} from "node:worker_threads";
+    const channel = new BroadcastChannel("boom");
+    channel.unref();
+    if (threadId === 0) process.on("SIGUSR2", () => channel.postMessage(null));
+    if (threadId === 1) channel.onmessage = () => { throw new Error("boom"); };
+  `;
   const {torwart, get, admin} = await createStage(context, NODE_TEXT, script);
+  torwart.child.kill('SIGUSR2');
   const death = await torwart.waitForLine('"a proxy thread died"');
   assert.match(JSON.stringify(death['err']), /boom/);
   await torwart.waitForLine('"a proxy thread was replaced"');

@@ -211,7 +211,7 @@ test('threads that cannot start end the start', async context => {
 
 test('health checks begin with the first configuration, and follow a reload', async context => {
   const {daemon, config, metric} = await createStage(context);
-  const server = net.createServer(socket => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')).listen(0, '127.24.0.1');
+  const server = net.createServer(socket => socket.on('error', () => undefined).end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')).listen(0, '127.24.0.1');
   await once(server, 'listening');
   context.after(() => server.close());
   const {port} = server.address() as net.AddressInfo;
