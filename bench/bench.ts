@@ -1,44 +1,56 @@
 /** `npm run bench`: Torwart beside its peers. See bench/README.md for the method. */
 import {fileURLToPath} from 'node:url';
 import {OPTIONS_HELP, parseOptions, type Options} from './harness/options.ts';
-import {hasFailure, type Results} from './harness/results.ts';
-import {saveResults} from './harness/save.ts';
-import {exitOnSignals, runSession} from './harness/session.ts';
+import {findDifference, hasFailure, mergeResults, type Results} from './harness/results.ts';
+import {dateOf, readResults, writeResults} from './harness/save.ts';
+import {assembleCast, exitOnSignals, runSession, type Cast} from './harness/session.ts';
+import {runSmoke} from './harness/smoke.ts';
 import {openWorkplace} from './harness/workplace.ts';
 import {CADDY} from './peers/caddy.ts';
-import {HAPROXY} from './peers/haproxy.ts';
-import {NGINX, NGINX_STOCK_BUFFERS} from './peers/nginx.ts';
-import {HTTP_PROXY_3, NODE_UNDICI} from './peers/node-servers.ts';
+import {HAPROXY, HAPROXY_BARE} from './peers/haproxy.ts';
+import {NGINX, NGINX_BARE, NGINX_STOCK_BUFFERS} from './peers/nginx.ts';
+import {FAST_PROXY, HTTP_PROXY_3, NODE_UNDICI} from './peers/node-servers.ts';
 import type {Peer} from './peers/peer.ts';
-import {createTorwart} from './peers/torwart.ts';
-import {selectScenarios, SCENARIOS, SMOKE_SCENARIO_NAMES} from './scenarios/all.ts';
+import {createBareTorwart, createTorwart, createTwoThreads} from './peers/torwart.ts';
+import {selectScenarios, SCENARIOS} from './scenarios/all.ts';
 
 const TREE = fileURLToPath(new URL('..', import.meta.url));
 const RESULTS = fileURLToPath(new URL('results', import.meta.url));
-const PEERS: readonly Peer[] = [NGINX, NGINX_STOCK_BUFFERS, HAPROXY, CADDY, HTTP_PROXY_3, NODE_UNDICI];
-/** Short runs try one peer of each kind. */
-const SMOKE_PEERS: readonly string[] = ['nginx', 'http-proxy-3'];
+/** In front of all peers: the first one that takes part in a scenario is compared with the others. */
+const SUBJECTS: readonly Peer[] = [createTwoThreads(TREE), createBareTorwart(TREE), createTorwart(TREE)];
+const PEERS: readonly Peer[] = [NGINX, NGINX_STOCK_BUFFERS, NGINX_BARE, HAPROXY, HAPROXY_BARE, CADDY, HTTP_PROXY_3, FAST_PROXY, NODE_UNDICI];
 
 const USAGE_ERROR = 2;
 
+/** By name, or by the name of the program: all its variants. */
 function selectPeers(names: readonly string[]): readonly Peer[] {
-  const unknown = names.filter(name => !PEERS.some(peer => peer.name === name));
+  const unknown = names.filter(wanted => !PEERS.some(({name, program}) => name === wanted || program === wanted));
   if (unknown.length > 0) throw new Error(`there is no peer ${unknown.join(', ')}; --list shows all`);
-  return names.length === 0 ? PEERS : PEERS.filter(peer => names.includes(peer.name));
+  return names.length === 0 ? PEERS : PEERS.filter(({name, program}) => names.includes(name) || names.includes(program));
 }
 
 function printLists(): void {
-  for (const {name, group, title} of SCENARIOS) console.log(`scenario  ${name.padEnd(14)} ${group.padEnd(11)} ${title}`);
-  for (const {name, lacks} of PEERS) console.log(`peer      ${name.padEnd(14)} ${lacks.length === 0 ? 'equal features' : `lacks: ${lacks.join(', ')}`}`);
+  for (const {name, group, title} of SCENARIOS) console.log(`scenario  ${name.padEnd(14)} ${group.padEnd(16)} ${title}`);
+  for (const {name, lacks, groups} of PEERS) {
+    console.log(`peer      ${name.padEnd(14)} ${lacks.length === 0 ? 'equal features' : `lacks: ${lacks.join(', ')}`}${groups === null ? '' : ` (only in ${groups.join(', ')})`}`);
+  }
+}
+
+/** Writes results to the files of today, beside what these have already. Throws where that is not comparable. */
+function openResults(cast: Cast): (results: Results) => void {
+  const date = dateOf(new Date().toISOString()), saved = readResults(RESULTS, date);
+  const difference = saved === null ? null : findDifference(saved, cast);
+  if (difference !== null) throw new Error(`bench/results/${date}.json cannot be added to, for ${difference}: remove it to begin anew`);
+  return results => writeResults(saved === null ? results : mergeResults(saved, results, SCENARIOS.map(({name}) => name)), RESULTS, date);
 }
 
 async function run(options: Options): Promise<Results> {
-  const names = options.smoke && options.scenarios.length === 0 ? SMOKE_SCENARIO_NAMES : options.scenarios;
-  const peers = selectPeers(options.smoke && options.peers.length === 0 ? SMOKE_PEERS : options.peers);
-  const scenarios = selectScenarios(names);
-  const work = await openWorkplace(options.settings);
+  const scenarios = selectScenarios(options.scenarios), peers = selectPeers(options.peers);
+  const work = await openWorkplace(options.settings), print = options.json ? console.error : console.log;
   try {
-    return await runSession(work, scenarios, [createTorwart(TREE), ...peers], options.json ? console.error : console.log);
+    const cast = await assembleCast(work, [...SUBJECTS, ...peers]);
+    if (options.smoke) return await runSmoke(work, cast, scenarios, print);
+    return await runSession(work, cast, scenarios, print, options.save ? openResults(cast) : undefined);
   } finally {
     await work.close();
   }
@@ -53,7 +65,6 @@ async function main(): Promise<number> {
   exitOnSignals();
   const results = await run(options);
   if (options.json) console.log(JSON.stringify(results, null, 1));
-  if (options.save) for (const file of saveResults(results, RESULTS)) console.error(`wrote ${file}`);
   return hasFailure(results) ? 1 : 0;
 }
 

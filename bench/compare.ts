@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {OPTIONS_HELP, parseOptions} from './harness/options.ts';
 import {hasFailure} from './harness/results.ts';
-import {exitOnSignals, runSession} from './harness/session.ts';
+import {assembleCast, exitOnSignals, runSession} from './harness/session.ts';
 import {openWorkplace} from './harness/workplace.ts';
 import {createTorwart} from './peers/torwart.ts';
 import {selectScenarios} from './scenarios/all.ts';
@@ -45,7 +45,8 @@ async function main(): Promise<number> {
   const peers = [createTorwart(TREE, 'head'), createTorwart(checkOut(revision), revision)];
   const work = await openWorkplace(options.settings);
   try {
-    const results = await runSession(work, scenarios, peers, options.json ? console.error : console.log);
+    const cast = await assembleCast(work, peers);
+    const results = await runSession(work, cast, scenarios, options.json ? console.error : console.log);
     if (options.json) console.log(JSON.stringify(results, null, 1));
     return hasFailure(results) ? 1 : 0;
   } finally {

@@ -20,8 +20,8 @@ export interface Child {
 export interface StartOptions {
   readonly directory: string;
   readonly logFile: string;
-  /** CPU that the process may run on; null: any. */
-  readonly cpu: number | null;
+  /** CPUs that the process may run on; empty: any. */
+  readonly cpus: readonly number[];
   /** Added to the environment. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -39,8 +39,8 @@ function cleanEnvironment(extra: Readonly<Record<string, string>> = {}): NodeJS.
   return environment;
 }
 
-function pinned(cpu: number | null, command: string, args: readonly string[]): [string, readonly string[]] {
-  return cpu === null ? [command, args] : ['taskset', ['-c', String(cpu), command, ...args]];
+function pinned(cpus: readonly number[], command: string, args: readonly string[]): [string, readonly string[]] {
+  return cpus.length === 0 ? [command, args] : ['taskset', ['-c', cpus.join(','), command, ...args]];
 }
 
 export class Children {
@@ -50,7 +50,7 @@ export class Children {
   /** Starts a process that runs until it is stopped. Throws where it cannot be started. */
   async start(name: string, command: string, args: readonly string[], options: StartOptions): Promise<Child> {
     const log = openSync(options.logFile, 'a');
-    const [program, programArgs] = pinned(options.cpu, command, args);
+    const [program, programArgs] = pinned(options.cpus, command, args);
     const child = spawn(program, programArgs, {
       cwd: options.directory, detached: true, env: cleanEnvironment(options.environment), stdio: ['ignore', log, log],
     });

@@ -9,6 +9,8 @@ export interface Pins {
   readonly proxy: number | null;
   readonly load: number | null;
   readonly backend: number | null;
+  /** CPUs of a proxy with two threads. With fewer than four there is none to spare: they share one with the load or the backend. */
+  readonly pair: readonly [number, number] | null;
 }
 
 export interface Machine {
@@ -34,9 +36,9 @@ export function readAllowedCpus(): number[] {
 }
 
 /** The proxy has a CPU of its own; the load generator and the backend share what is left. */
-export function choosePins([proxy, load, backend]: readonly number[]): Pins {
-  if (proxy === undefined || load === undefined) return {proxy: null, load: null, backend: null};
-  return {proxy, load, backend: backend ?? load};
+export function choosePins([proxy, load, backend, spare]: readonly number[]): Pins {
+  if (proxy === undefined || load === undefined) return {proxy: null, load: null, backend: null, pair: null};
+  return {proxy, load, backend: backend ?? load, pair: [proxy, spare ?? backend ?? load]};
 }
 
 export function describeMachine(pins: Pins): Machine {

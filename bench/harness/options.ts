@@ -17,12 +17,12 @@ export interface Options {
 }
 
 export const OPTIONS_HELP = `  --scenario NAME   a scenario or a group; may be repeated (default: all)
-  --peer NAME       a peer; may be repeated (default: all that are installed)
+  --peer NAME       a peer, or all variants of a program; may be repeated (default: all that are installed)
   --seconds N       length of a sample (default: ${FULL_SETTINGS.seconds})
   --rounds N        samples of each contestant (default: ${FULL_SETTINGS.rounds})
-  --smoke           seconds in all: shows that the bench works, measures nothing
+  --smoke           half a minute: shows that the bench works, measures nothing
   --json            print the results as JSON
-  --save            write bench/results/<date>.md with plots
+  --save            write bench/results/<date>.md with plots, beside the scenarios that the file of today has already
   --list            print scenarios and peers
   --help            print this`;
 

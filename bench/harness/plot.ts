@@ -1,39 +1,36 @@
 /** A plot of one group of scenarios as SVG: a bar a contestant with its spread over the rounds. Pure, no library. */
-import {spreadOfColumn, type ContestantResult, type ScenarioResult} from './results.ts';
+import {spreadOfColumn, type ScenarioResult} from './results.ts';
 import {formatValue} from './report.ts';
 import type {Column} from '../scenarios/scenario.ts';
 import type {Spread} from './statistics.ts';
+import {svgDocument, svgText} from './svg.ts';
 
-const WIDTH = 760, LEFT = 120, RIGHT = 110, ROW = 22, BAR = 14, HEAD = 34, BOTTOM = 12;
-const COLORS = {subject: '#0b6e4f', equal: '#4a6fa5', bare: '#b8b8b8'} as const;
+const WIDTH = 760, LEFT = 116, RIGHT = 92, ROW = 22, BAR = 13, HEAD = 50, BOTTOM = 14, LEGEND = 30;
 
-function escapeXml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
-}
+type Kind = 'subject' | 'equal' | 'bare';
+const LEGENDS: Readonly<Record<Kind, string>> = {subject: 'Torwart', equal: 'peer with equal features', bare: 'peer that lacks some'};
 
 interface Bar {
   readonly name: string;
-  readonly color: string;
+  readonly kind: Kind;
   readonly spread: Spread;
 }
 
 function barsOf(scenario: ScenarioResult, column: Column): Bar[] {
-  const colorOf = (contestant: ContestantResult, index: number): string =>
-    index === 0 ? COLORS.subject : contestant.lacks.length === 0 ? COLORS.equal : COLORS.bare;
   return scenario.contestants.flatMap((contestant, index) => {
     const spread = spreadOfColumn(contestant, column);
-    return spread === null ? [] : [{name: contestant.name, color: colorOf(contestant, index), spread}];
+    return spread === null ? [] : [{name: contestant.name, kind: index === 0 ? 'subject' : contestant.lacks.length === 0 ? 'equal' : 'bare', spread}];
   });
 }
 
-function drawBar({name, color, spread}: Bar, y: number, scale: number, column: Column): string[] {
-  const x = (value: number): string => (LEFT + Math.max(0, value) * scale).toFixed(1);
-  const middle = y + BAR / 2, length = Math.max(0, spread.median) * scale;
+function drawBar({name, kind, spread}: Bar, y: number, scale: number, column: Column): string[] {
+  const x = (value: number): number => LEFT + Math.max(0, value) * scale, middle = y + BAR / 2;
+  const [from, to] = [x(spread.min).toFixed(1), x(spread.max).toFixed(1)];
   return [
-    `<text x="${LEFT - 8}" y="${y + 11}" text-anchor="end">${escapeXml(name)}</text>`,
-    `<rect x="${LEFT}" y="${y}" width="${length.toFixed(1)}" height="${BAR}" fill="${color}"/>`,
-    `<path d="M${x(spread.min)} ${middle}H${x(spread.max)}" stroke="#222" stroke-width="1.5"/>`,
-    `<text x="${(Number(x(Math.max(spread.max, spread.median))) + 6).toFixed(1)}" y="${y + 11}">${escapeXml(formatValue(spread.median, column.unit))}</text>`,
+    svgText(LEFT - 8, y + 11, name, {anchor: 'end', isBold: kind === 'subject'}),
+    `<rect class="${kind}" x="${LEFT}" y="${y}" width="${(x(spread.median) - LEFT).toFixed(1)}" height="${BAR}" rx="2"/>`,
+    `<path class="spread" d="M${from} ${middle}H${to}M${from} ${middle - 3}v6M${to} ${middle - 3}v6" fill="none"/>`,
+    svgText(Math.max(x(spread.max), x(spread.median)) + 8, y + 11, formatValue(spread.median, column.unit), {isBold: kind === 'subject'}),
   ];
 }
 
@@ -44,9 +41,25 @@ function drawScenario(scenario: ScenarioResult, top: number): {parts: string[]; 
   const largest = Math.max(0, ...bars.map(bar => bar.spread.max));
   const scale = largest > 0 ? (WIDTH - LEFT - RIGHT) / largest : 0;
   const better = column.better === undefined ? '' : `, ${column.better} is better`;
-  const title = `<text x="8" y="${top + 20}" font-weight="bold">${escapeXml(scenario.title)}: ${escapeXml(column.label)}${better}</text>`;
-  const parts = bars.flatMap((bar, index) => drawBar(bar, top + HEAD + index * ROW, scale, column));
-  return {parts: [title, ...parts], height: HEAD + bars.length * ROW + BOTTOM};
+  const height = HEAD + bars.length * ROW + BOTTOM;
+  return {
+    height,
+    parts: [
+      svgText(16, top + 22, scenario.title, {isBold: true}),
+      svgText(16, top + 39, `${column.label}${better}`, {className: 'muted'}),
+      `<path class="grid" d="M${LEFT} ${top + HEAD - 2}V${top + height - BOTTOM}"/>`,
+      ...bars.flatMap((bar, index) => drawBar(bar, top + HEAD + index * ROW, scale, column)),
+    ],
+  };
+}
+
+function drawLegend(top: number): string[] {
+  let x = LEFT;
+  return (['subject', 'equal', 'bare'] as const).flatMap(kind => {
+    const at = x;
+    x += 24 + LEGENDS[kind].length * 6.6 + 14;
+    return [`<rect class="${kind}" x="${at.toFixed(1)}" y="${top + 4}" width="11" height="11" rx="2"/>`, svgText(at + 17, top + 14, LEGENDS[kind], {className: 'muted'})];
+  });
 }
 
 export function drawPlot(scenarios: readonly ScenarioResult[]): string {
@@ -57,9 +70,5 @@ export function drawPlot(scenarios: readonly ScenarioResult[]): string {
     parts.push(...drawn.parts);
     top += drawn.height;
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${top}" width="${WIDTH}" height="${top}" font-family="sans-serif" font-size="12">
-<rect width="100%" height="100%" fill="#fff"/>
-${parts.join('\n')}
-</svg>
-`;
+  return svgDocument(WIDTH, top + LEGEND, [...parts, ...drawLegend(top)]);
 }

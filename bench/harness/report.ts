@@ -31,7 +31,7 @@ export function formatRatio(ratio: Spread): string {
   return `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)} to ${ratio.max.toFixed(2)})`;
 }
 
-type Row = readonly string[];
+export type Row = readonly string[];
 
 /** Ratios to peers that have all features, and to those that have not: a column each, where there is such a peer. */
 function ratioKinds(scenario: ScenarioResult): ('equal' | 'bare')[] {
@@ -84,18 +84,17 @@ export function formatText(scenario: ScenarioResult): string {
   return [`${scenario.name}: ${scenario.title}`, ...lines, ...otherRatios(scenario).map(line => `  ${line}`), ''].join('\n');
 }
 
-function markdownTable(rows: readonly Row[]): string[] {
+export function markdownTable(rows: readonly Row[]): string[] {
   const columns = rows[0]?.length ?? 0;
   const line = (row: Row): string => `| ${Array.from({length: columns}, (_, column) => (row[column] ?? '').replaceAll('|', '\\|')).join(' | ')} |`;
   return rows.flatMap((row, index) => index === 0 ? [line(row), `|---|${'---:|'.repeat(columns - 1)}`] : [line(row)]);
 }
 
-function describeRun({machine, settings, versions, missing, time}: Results): string[] {
+function describeRun({machine, versions, missing}: Results): string[] {
   const {cpus, model, kernel, memoryGiB, pins} = machine;
   const pinned = pins.proxy === null ? 'nothing pinned (one CPU)' : `proxy on CPU ${pins.proxy}, load on CPU ${pins.load}, backend on CPU ${pins.backend}`;
   return [
-    `- ${time}; ${cpus} × ${model}, ${memoryGiB} GiB, Linux ${kernel}; ${pinned}`,
-    `- ${settings.rounds} interleaved rounds of ${settings.seconds} s after ${settings.warmUpSeconds} s of warm-up`,
+    `- ${cpus} × ${model}, ${memoryGiB} GiB, Linux ${kernel}; ${pinned}`,
     `- ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}`,
     ...Object.entries(missing).map(([name, remedy]) => `- without ${name}: ${remedy}`),
   ];
@@ -106,16 +105,22 @@ function lacksOf(results: Results): string[] {
   return [...lacks].filter(([, text]) => text !== '').map(([name, text]) => `- ${name} lacks: ${text}`);
 }
 
-/** `plots` gives the file of each group's plot, relative to the Markdown file. */
-export function formatMarkdown(results: Results, plots: ReadonlyMap<string, string>): string {
-  const lines = [`# Benchmark of ${results.time.slice(0, 10)}`, '', ...describeRun(results), ...lacksOf(results), ''];
+function describeScenario({time, settings: {rounds, seconds, warmUpSeconds}}: ScenarioResult): string {
+  return `${rounds} interleaved rounds of ${seconds} s after ${warmUpSeconds} s of warm-up, from ${time}.`;
+}
+
+/** `plots` gives the file of each group's plot, relative to the Markdown file, and of the `overview`. */
+export function formatMarkdown(results: Results, date: string, plots: ReadonlyMap<string, string>): string {
+  const lines = [`# Benchmark of ${date}`, '', ...describeRun(results), ...lacksOf(results), ''];
   lines.push('A ratio is the median of the rounds with the smallest and the largest; above 1 the first row is the better one.', '');
+  const overview = plots.get('overview');
+  if (overview !== undefined) lines.push(`![overview](${overview})`, '');
   const shown = new Set<string>();
   for (const scenario of results.scenarios) {
     const plot = plots.get(scenario.group);
     if (plot !== undefined && !shown.has(scenario.group)) lines.push(`## ${scenario.group}`, '', `![${scenario.group}](${plot})`, '');
     shown.add(scenario.group);
-    lines.push(`### ${scenario.name}: ${scenario.title}`, '', ...markdownTable(tableOf(scenario)), '');
+    lines.push(`### ${scenario.name}: ${scenario.title}`, '', describeScenario(scenario), '', ...markdownTable(tableOf(scenario)), '');
     lines.push(...otherRatios(scenario).map(line => `- ${line}`), '');
   }
   return `${lines.join('\n').replaceAll(/\n{3,}/g, '\n\n').trimEnd()}\n`;

@@ -15,18 +15,18 @@ interface Contestant {
 
 type Progress = (text: string) => void;
 
-async function attempt(contestant: Contestant, work: Workplace, task: () => Promise<void>): Promise<void> {
+async function attempt(contestant: Contestant, task: () => Promise<void>): Promise<void> {
   if (contestant.failure !== null) return;
   try {
     await task();
   } catch (error) {
     contestant.failure = error instanceof Error ? error.message : String(error);
-    await stop(contestant, work);
+    await stop(contestant);
   }
 }
 
-async function stop(contestant: Contestant, work: Workplace): Promise<void> {
-  if (contestant.proxy !== null) await work.children.stop(contestant.proxy.child.pid);
+async function stop(contestant: Contestant): Promise<void> {
+  await contestant.proxy?.stop();
   contestant.proxy = null;
 }
 
@@ -34,12 +34,12 @@ async function sampleOnce(contestant: Contestant, work: Workplace, scenario: Sce
   contestant.proxy ??= await contestant.peer.start(work, scenario.sitesFor(work.settings));
   contestant.samples.push(await scenario.sample(work, contestant.proxy));
   contestant.proxy.truncateLog();
-  if (scenario.proxies === 'fresh') await stop(contestant, work);
+  if (scenario.proxies === 'fresh') await stop(contestant);
 }
 
 async function startKept(contestants: readonly Contestant[], work: Workplace, scenario: Scenario): Promise<void> {
   for (const contestant of contestants) {
-    await attempt(contestant, work, async () => {
+    await attempt(contestant, async () => {
       contestant.proxy = await contestant.peer.start(work, scenario.sitesFor(work.settings));
       await scenario.warmUp(work, contestant.proxy);
     });
@@ -56,17 +56,21 @@ export function orderOfRound<T>(items: readonly T[], round: number): T[] {
   return [...items.slice(first), ...items.slice(0, first)];
 }
 
+export function takesPart(peer: Peer, scenario: Scenario): boolean {
+  return (peer.groups === null || peer.groups.includes(scenario.group)) && scenario.accepts(peer);
+}
+
 export async function runScenario(work: Workplace, scenario: Scenario, peers: readonly Peer[], progress: Progress): Promise<ScenarioResult> {
-  const takesPart = (peer: Peer): boolean => (peer.groups === null || peer.groups.includes(scenario.group)) && scenario.accepts(peer);
-  const contestants: Contestant[] = peers.filter(takesPart).map(peer => ({peer, samples: [], proxy: null, failure: null}));
+  const {settings} = work, rounds = Math.min(settings.rounds, scenario.roundsMax ?? settings.rounds), time = `${new Date().toISOString().slice(0, 19)}Z`;
+  const contestants: Contestant[] = peers.filter(peer => takesPart(peer, scenario)).map(peer => ({peer, samples: [], proxy: null, failure: null}));
   if (scenario.proxies === 'kept') await startKept(contestants, work, scenario);
-  for (let round = 0; round < work.settings.rounds; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const contestant of orderOfRound(contestants, round)) {
-      progress(`${scenario.name}, round ${round + 1} of ${work.settings.rounds}, ${contestant.peer.name}`);
-      await attempt(contestant, work, () => sampleOnce(contestant, work, scenario));
+      progress(`${scenario.name}, round ${round + 1} of ${rounds}, ${contestant.peer.name}`);
+      await attempt(contestant, () => sampleOnce(contestant, work, scenario));
     }
   }
-  for (const contestant of contestants) await stop(contestant, work);
+  for (const contestant of contestants) await stop(contestant);
   const {name, group, title, columns} = scenario;
-  return {name, group, title, columns, contestants: contestants.map(toResult)};
+  return {name, group, title, time, settings: {...settings, rounds}, columns, contestants: contestants.map(toResult)};
 }

@@ -1,20 +1,20 @@
-import {mkdirSync, writeFileSync} from 'node:fs';
+/** The files in `bench/results`: JSON is what was measured, the others are made of it. */
+import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {drawPlot} from './plot.ts';
-import {formatMarkdown} from './report.ts';
+import {describeResults} from './publication.ts';
 import type {Results} from './results.ts';
 
-/** Writes `<date>.md`, `<date>.json` and a plot for each group; a second run of the day replaces the first. Returns the files. */
-export function saveResults(results: Results, directory: string): string[] {
+export function dateOf(time: string): string {
+  return time.slice(0, 10);
+}
+
+export function readResults(directory: string, date: string): Results | null {
+  const file = join(directory, `${date}.json`);
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as Results : null;
+}
+
+export function writeResults(results: Results, directory: string, date: string): void {
   mkdirSync(directory, {recursive: true});
-  const date = results.time.slice(0, 10);
-  const groups = [...new Set(results.scenarios.map(scenario => scenario.group))];
-  const plots = new Map(groups.map(group => [group, `${date}-${group}.svg`]));
-  const files: [string, string][] = [
-    [`${date}.md`, formatMarkdown(results, plots)],
-    [`${date}.json`, `${JSON.stringify(results, null, 1)}\n`],
-    ...groups.map((group): [string, string] => [`${date}-${group}.svg`, drawPlot(results.scenarios.filter(scenario => scenario.group === group))]),
-  ];
+  const files = new Map([[`${date}.json`, `${JSON.stringify(results, null, 1)}\n`], ...describeResults(results, date)]);
   for (const [name, text] of files) writeFileSync(join(directory, name), text);
-  return files.map(([name]) => join(directory, name));
 }

@@ -9,6 +9,8 @@ export interface Sites {
   readonly hosts: number;
   /** Without it no certificate is loaded and no TLS listener opened. */
   readonly tls: boolean;
+  /** The applications echo WebSockets, and every route lets clients open them. */
+  readonly webSockets: boolean;
   /** The first customer has one host more: what a reload changes. 0: the first version. */
   readonly revision: number;
 }
@@ -25,8 +27,15 @@ const HOSTS_PER_CUSTOMER_MAX = 10_000;
 /** Customers whose application answers; the others only fill the tables. */
 export const ANSWERING_CUSTOMERS = 16;
 
+/** What a scenario has that is not about the size of the table. */
+const USUAL_HOSTS = 10_000;
+
+export function usualSites({hostsMax}: {readonly hostsMax: number}): Sites {
+  return sitesOfHosts(Math.min(hostsMax, USUAL_HOSTS));
+}
+
 export function sitesOfHosts(hosts: number): Sites {
-  return {customers: Math.ceil(hosts / HOSTS_PER_CUSTOMER_MAX), hosts, tls: true, revision: 0};
+  return {customers: Math.ceil(hosts / HOSTS_PER_CUSTOMER_MAX), hosts, tls: true, webSockets: false, revision: 0};
 }
 
 export function hostName(number: number): string {

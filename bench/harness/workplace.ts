@@ -15,19 +15,28 @@ export interface Settings {
   readonly rounds: number;
   readonly idleConnections: number;
   readonly tricklingClients: number;
+  readonly webSockets: number;
+  /** At most; the scenarios say how many they want. */
+  readonly hostsMax: number;
   /** Customers of the start-up and reload scenario. */
   readonly customers: number;
+  /** Of the scenarios about large bodies. */
+  readonly largeBodyBytes: number;
   /** What a slow reader asks for. */
   readonly slowResponseBytes: number;
+  /** As much as the load generators can, or next to nothing: few connections with pauses. */
+  readonly load: 'full' | 'gentle';
 }
 
 export const FULL_SETTINGS: Settings = {
-  seconds: 2, warmUpSeconds: 3, rounds: 5, idleConnections: 5_000, tricklingClients: 1_000, customers: 10_000, slowResponseBytes: 2 ** 30,
+  seconds: 1, warmUpSeconds: 2, rounds: 6, idleConnections: 5_000, tricklingClients: 1_000, webSockets: 1_000, hostsMax: 100_000, customers: 10_000,
+  largeBodyBytes: 10 * 2 ** 20, slowResponseBytes: 2 ** 30, load: 'full',
 };
 
 /** So short that it only shows that everything works. */
 export const SMOKE_SETTINGS: Settings = {
-  seconds: 1, warmUpSeconds: 0, rounds: 1, idleConnections: 100, tricklingClients: 50, customers: 50, slowResponseBytes: 64 * 2 ** 20,
+  seconds: 1, warmUpSeconds: 0, rounds: 1, idleConnections: 100, tricklingClients: 50, webSockets: 50, hostsMax: 200, customers: 50,
+  largeBodyBytes: 2 ** 18, slowResponseBytes: 64 * 2 ** 20, load: 'gentle',
 };
 
 export interface Workplace {
@@ -49,13 +58,14 @@ export interface Workplace {
 
 const CONNECTIONS_MAX = 20_000;
 
-/** Programs that no scenario does without. Throws with the way to get the one that is missing. */
-async function findTools(children: Children, pins: Pins): Promise<{wrk: string}> {
+/** Versions of the load generators. Throws with the way to get one that no run does without. */
+async function findTools(children: Children, pins: Pins): Promise<Record<string, string>> {
   const wrk = await readVersion(children, 'wrk', ['-v'], /wrk (\S+)/);
   if (wrk === null) throw new Error('wrk is missing: apt-get install wrk');
   const taskset = pins.proxy === null ? 'not needed' : await readVersion(children, 'taskset', ['-V'], /(\d\S*)/);
   if (taskset === null) throw new Error('taskset is missing: apt-get install util-linux');
-  return {wrk};
+  const h2load = await readVersion(children, 'h2load', ['--version'], /nghttp2\/(\S+)/);
+  return h2load === null ? {wrk} : {wrk, h2load};
 }
 
 export async function openWorkplace(settings: Settings): Promise<Workplace> {

@@ -1,5 +1,5 @@
 /** h2load as the load generator of HTTP/2: many streams of few connections, each request logged with its time. */
-import {readFileSync, rmSync} from 'node:fs';
+import {readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {hostName} from '../harness/sites.ts';
 import {quantile} from '../harness/statistics.ts';
@@ -11,9 +11,13 @@ export interface Http2Load {
   readonly connections: number;
   readonly streams: number;
   readonly path: string;
+  /** POSTed with every request; 0: a GET. */
+  readonly bodyBytes: number;
 }
 
 const GRACE_MS = 20_000;
+/** Requests a second of a connection. */
+const GENTLE_RATE = 250;
 const STATUS_COLUMN = 1, DURATION_COLUMN = 2;
 
 /** Durations in microseconds of the requests in h2load's log. Throws where one of them was not answered with 200. */
@@ -26,10 +30,13 @@ export function parseRequestLog(text: string): readonly number[] {
 }
 
 export async function runH2load(work: Workplace, proxy: Proxy, load: Http2Load, seconds: number): Promise<LoadResult> {
-  const log = join(work.makeDirectory('h2load'), 'requests.tsv');
+  const directory = work.makeDirectory('h2load'), log = join(directory, 'requests.tsv'), body = join(directory, 'body');
+  if (load.bodyBytes > 0) writeFileSync(body, 'x'.repeat(load.bodyBytes));
   const url = `https://${hostName(0)}:${proxy.httpsPort}${load.path}`;
   const args = [
-    '-t1', `-c${load.connections}`, `-m${load.streams}`, `-D${seconds}`, '--warm-up-time=0', `--connect-to=127.0.0.1:${proxy.httpsPort}`, `--log-file=${log}`, url,
+    '-t1', `-c${load.connections}`, `-m${load.streams}`, `-D${seconds}`, '--warm-up-time=0', `--connect-to=127.0.0.1:${proxy.httpsPort}`,
+    `--log-file=${log}`, ...(load.bodyBytes > 0 ? [`--data=${body}`] : []),
+    ...(work.settings.load === 'gentle' ? [`--rps=${GENTLE_RATE}`] : []), url,
   ];
   const {stdout} = await work.children.capture('h2load', args, seconds * 1_000 + GRACE_MS);
   if (!stdout.includes('Application protocol: h2')) throw new Error('the proxy does not speak HTTP/2');

@@ -57,13 +57,13 @@ export async function runHandshakes(target: HandshakeTarget, resume: boolean, se
   let resumed = 0;
   const lane = async (): Promise<void> => {
     let session: Buffer | undefined = resume ? (await visit(target, undefined)).session : undefined;
-    while (performance.now() - started < seconds * 1_000) {
+    do {
       const begun = performance.now();
       const seen = await visit(target, session);
       latenciesUs.push((performance.now() - begun) * 1_000);
       if (seen.resumed) resumed++;
       if (resume) session = seen.session ?? session;
-    }
+    } while (performance.now() - started < seconds * 1_000);
   };
   await Promise.all(Array.from({length: CONNECTIONS_AT_ONCE}, lane));
   return {requests: latenciesUs.length, resumed, seconds: (performance.now() - started) / 1_000, latenciesUs};

@@ -4,6 +4,7 @@ import {readVersion} from '../harness/children.ts';
 import {customersOf, type Sites} from '../harness/sites.ts';
 import {fillTemplate} from '../harness/template.ts';
 import type {Workplace} from '../harness/workplace.ts';
+import {serverOf} from './backend.ts';
 import {launchPeer, type Launch, type Peer, type Place} from './peer.ts';
 
 const TEMPLATE = readFileSync(new URL('./Caddyfile', import.meta.url), 'utf8');
@@ -14,8 +15,8 @@ function block(addresses: readonly string[], lines: readonly string[]): string {
 
 function prepare(work: Workplace, place: Place, sites: Sites): Launch {
   const {directory, httpPort, httpsPort} = place, {certFile, keyFile} = work.certificate;
-  const blocks = customersOf(sites).flatMap(({hosts, address}) => {
-    const use = `import bench ${address}:${work.backend.port}`;
+  const blocks = customersOf(sites).flatMap(customer => {
+    const {hosts} = customer, use = `import bench ${serverOf(work, sites, customer)}`;
     const cleartext = block(hosts.map(host => `http://${host}:${httpPort}`), ['bind 127.0.0.1', use]);
     return sites.tls ? [cleartext, block(hosts.map(host => `https://${host}:${httpsPort}`), ['bind 127.0.0.1', `tls ${certFile} ${keyFile}`, use])] : [cleartext];
   });
@@ -28,7 +29,7 @@ function prepare(work: Workplace, place: Place, sites: Sites): Launch {
 }
 
 export const CADDY: Peer = {
-  name: 'caddy', lacks: ['per-client limits'], install: 'apt-get install caddy', hasCustomers: false, groups: null,
+  name: 'caddy', program: 'caddy', lacks: ['per-client limits'], install: 'apt-get install caddy', hasCustomers: false, speaks: ['http2', 'websocket'], groups: null,
   findVersion: work => readVersion(work.children, 'caddy', ['version'], /^v?(\d\S*)/),
   start: (work, sites) => launchPeer(work, CADDY, place => prepare(work, place, sites)),
 };

@@ -3,15 +3,13 @@ import {existsSync, readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import type {Sites} from '../harness/sites.ts';
 import type {Workplace} from '../harness/workplace.ts';
-import {launchPeer, type Launch, type Peer, type Place} from './peer.ts';
-
-const LACKS = ['access log', 'limits', 'hardening', 'request id', 'hosts'];
+import {BARE_LACKS, launchPeer, type Launch, type Peer, type Place, type Protocol} from './peer.ts';
 
 function prepare(work: Workplace, place: Place, sites: Sites, script: string): Launch {
   const tls = sites.tls ? {HTTPS_PORT: String(place.httpsPort), CERT: work.certificate.certFile, KEY: work.certificate.keyFile} : {};
   return {
     command: process.execPath, args: [fileURLToPath(new URL(script, import.meta.url))], accessLog: null,
-    environment: {HTTP_PORT: String(place.httpPort), BACKEND_PORT: String(work.backend.port), ...tls},
+    environment: {HTTP_PORT: String(place.httpPort), BACKEND_PORT: String(sites.webSockets ? work.backend.webSocketPort : work.backend.port), ...tls},
   };
 }
 
@@ -22,14 +20,18 @@ function readPackageVersion(name: string): string | null {
   return (JSON.parse(readFileSync(file, 'utf8')) as {version: string}).version;
 }
 
-function libraryPeer(name: string, packageName: string, script: string): Peer {
+/** A whole run has half an hour, and the libraries do not differ where it is about connections. */
+const LIBRARY_GROUPS = ['small', 'bare', 'bodies', 'tls'];
+
+function libraryPeer(name: string, packageName: string, speaks: readonly Protocol[], groups: readonly string[]): Peer {
   const peer: Peer = {
-    name, lacks: LACKS, install: 'npm ci', hasCustomers: false, groups: null,
+    name, program: name, lacks: BARE_LACKS, install: 'npm ci', hasCustomers: false, speaks, groups,
     findVersion: () => Promise.resolve(readPackageVersion(packageName)),
-    start: (work, sites) => launchPeer(work, peer, place => prepare(work, place, sites, script)),
+    start: (work, sites) => launchPeer(work, peer, place => prepare(work, place, sites, `./${name}-server.ts`)),
   };
   return peer;
 }
 
-export const HTTP_PROXY_3 = libraryPeer('http-proxy-3', 'http-proxy-3', './http-proxy-3-server.ts');
-export const NODE_UNDICI = libraryPeer('node-undici', 'undici', './node-undici-server.ts');
+export const HTTP_PROXY_3 = libraryPeer('http-proxy-3', 'http-proxy-3', ['websocket'], [...LIBRARY_GROUPS, 'large', 'handshakes', 'websocket', 'idle-connections', 'slow']);
+export const FAST_PROXY = libraryPeer('fast-proxy', 'fast-proxy', [], LIBRARY_GROUPS);
+export const NODE_UNDICI = libraryPeer('node-undici', 'undici', [], LIBRARY_GROUPS);

@@ -1,13 +1,11 @@
 /** `node:http` in front, undici's `dispatch` behind: the shortest proxy that streams both ways and drops the hop-by-hop fields. */
-import {readFileSync} from 'node:fs';
-import {createServer, type IncomingMessage, type RequestListener, type ServerResponse} from 'node:http';
-import {createServer as createTlsServer} from 'node:https';
+import type {IncomingMessage, ServerResponse} from 'node:http';
 import {Pool, type Dispatcher} from 'undici';
+import {BACKEND_ORIGIN, listen} from './node-listener.ts';
 
-const {HTTP_PORT, HTTPS_PORT, BACKEND_PORT, CERT, KEY} = process.env;
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect']);
 
-const pool = new Pool(`http://127.0.0.1:${BACKEND_PORT}`, {connections: 1024, pipelining: 1, bodyTimeout: 60_000});
+const pool = new Pool(BACKEND_ORIGIN, {connections: 1024, pipelining: 1, bodyTimeout: 60_000});
 
 function endToEndFields(raw: readonly string[]): string[] {
   const fields: string[] = [];
@@ -55,16 +53,10 @@ function hasBody(request: IncomingMessage): boolean {
   return request.headers['transfer-encoding'] !== undefined || (request.headers['content-length'] ?? '0') !== '0';
 }
 
-const listener: RequestListener = (request, response) => {
+listen((request, response) => {
   const headers = endToEndFields(request.rawHeaders);
   headers.push('x-forwarded-for', request.socket.remoteAddress ?? '');
   pool.dispatch({
     path: request.url ?? '/', method: request.method ?? 'GET', headers, body: hasBody(request) ? request : null,
   }, new Answer(response));
-};
-
-const options = {keepAliveTimeout: 75_000, noDelay: true};
-createServer(options, listener).listen(Number(HTTP_PORT), '127.0.0.1', 4096);
-if (HTTPS_PORT !== undefined && CERT !== undefined && KEY !== undefined) {
-  createTlsServer({...options, cert: readFileSync(CERT), key: readFileSync(KEY)}, listener).listen(Number(HTTPS_PORT), '127.0.0.1', 4096);
-}
+});

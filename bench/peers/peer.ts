@@ -7,14 +7,20 @@ import {findFreePort} from '../harness/machine.ts';
 import {hostName, type Sites} from '../harness/sites.ts';
 import type {Workplace} from '../harness/workplace.ts';
 
+/** What a contestant can pass on beside HTTP/1.1. */
+export type Protocol = 'http2' | 'websocket';
+
 export interface Peer {
   readonly name: string;
+  /** Variants of one program differ in their name only. */
+  readonly program: string;
   /** What it lacks of the features that all should have; empty: a comparison of equals. */
   readonly lacks: readonly string[];
   /** How to get it, for the message that says that it is missing. */
   readonly install: string;
   /** Whether it has a table of customers that can be changed while it runs. */
   readonly hasCustomers: boolean;
+  readonly speaks: readonly Protocol[];
   /** Groups of scenarios that it takes part in; null: all. */
   readonly groups: readonly string[] | null;
   /** Null: not installed. */
@@ -25,12 +31,15 @@ export interface Peer {
 export interface Proxy {
   readonly peer: Peer;
   readonly child: Child;
+  /** Threads or workers that carry traffic. */
+  readonly threads: number;
   readonly httpPort: number;
   readonly httpsPort: number;
   /** From the start of the process to its first answer. */
   readonly startMs: number;
   /** Puts another version of the sites in force; returns once that is asked for, before it is done. */
   reload(sites: Sites): void;
+  stop(): Promise<void>;
   /** Bounds the access log, which grows by gigabytes otherwise. */
   truncateLog(): void;
 }
@@ -41,6 +50,8 @@ export interface Launch {
   readonly args: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly accessLog: string | null;
+  /** Threads that carry traffic; not told: 1. Two have a CPU more. */
+  readonly threads?: 1 | 2;
   reload?(child: Child, sites: Sites): void;
 }
 
@@ -49,6 +60,9 @@ export interface Place {
   readonly httpPort: number;
   readonly httpsPort: number;
 }
+
+/** Of a contestant that is a proxy and nothing else. */
+export const BARE_LACKS: readonly string[] = ['access log', 'limits', 'hardening', 'request id', 'hosts'];
 
 const START_TIMEOUT_MS = 60_000, POLL_MS = 5, POLL_TIMEOUT_MS = 5_000;
 
@@ -77,18 +91,19 @@ export async function waitUntilServed(child: Child, port: number, host: string):
 export async function launchPeer(work: Workplace, peer: Peer, prepare: (place: Place) => Launch): Promise<Proxy> {
   const directory = work.makeDirectory(peer.name);
   const place = {directory, httpPort: await findFreePort(), httpsPort: await findFreePort()};
-  const launch = prepare(place);
+  const launch = prepare(place), {threads = 1} = launch, {proxy, pair} = work.pins;
   const logFile = `${directory}/output.log`;
   const child = await work.children.start(peer.name, launch.command, launch.args, {
-    directory, logFile, cpu: work.pins.proxy, environment: launch.environment ?? {},
+    directory, logFile, cpus: proxy === null || pair === null ? [] : threads === 2 ? pair : [proxy], environment: launch.environment ?? {},
   });
   const startMs = await waitUntilServed(child, place.httpPort, hostName(0));
   return {
-    peer, child, startMs, httpPort: place.httpPort, httpsPort: place.httpsPort,
+    peer, child, threads, startMs, httpPort: place.httpPort, httpsPort: place.httpsPort,
     reload: sites => {
       if (launch.reload === undefined) throw new Error(`${peer.name} cannot reload`);
       launch.reload(child, sites);
     },
+    stop: () => work.children.stop(child.pid),
     truncateLog: () => { if (launch.accessLog !== null) truncateSync(launch.accessLog); },
   };
 }

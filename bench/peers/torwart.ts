@@ -6,42 +6,50 @@ import {readVersion} from '../harness/children.ts';
 import {findFreePort} from '../harness/machine.ts';
 import {customersOf, type Customer, type Sites} from '../harness/sites.ts';
 import type {Workplace} from '../harness/workplace.ts';
+import {serverOf} from './backend.ts';
 import {launchPeer, type Launch, type Peer, type Place} from './peer.ts';
 
-/** One thread, access log to a file, limits that count and are never reached: what the peers are configured with too. */
-function nodeDocument(work: Workplace, place: Place, sites: Sites, adminPort: number): object {
+interface Variant {
+  readonly threads: 1 | 2;
+  /** Without access log and limits. What has no switch stays on: hardening, request ids, the table of hosts. */
+  readonly isBare: boolean;
+}
+
+/** Access log to a file, limits that count and are never reached: what the peers are configured with too. */
+function nodeDocument(work: Workplace, place: Place, sites: Sites, {threads, isBare}: Variant, adminPort: number): object {
   const cleartext = {name: 'http', address: `127.0.0.1:${place.httpPort}`, protocol: 'http'};
   const tls = {name: 'https', address: `127.0.0.1:${place.httpsPort}`, protocol: 'https'};
   return {
     listeners: sites.tls ? [cleartext, tls] : [cleartext],
     admin: {address: `127.0.0.1:${adminPort}`},
-    threads: 1,
+    threads,
     timeouts: {drain: '1s'},
     caps: {connections: work.connections, connections_per_client: work.connections},
-    limits: [{name: 'per-client', key: 'client', rate: '1000000/s', burst: 100_000}],
-    log: {access: join(place.directory, 'access.log')},
+    ...(isBare ? {} : {limits: [{name: 'per-client', key: 'client', rate: '1000000/s', burst: 100_000}]}),
+    log: {access: isBare ? 'off' : join(place.directory, 'access.log')},
     customers: 'customers/*.yaml',
   };
 }
 
-function writeCustomer(work: Workplace, place: Place, sites: Sites, {name, hosts, address}: Customer): void {
-  const {certFile, keyFile} = work.certificate;
-  writeFileSync(join(place.directory, 'customers', `${name}.yaml`), stringify({
-    customer: name,
-    networks: [`${address}/32`],
+function writeCustomer(work: Workplace, place: Place, sites: Sites, customer: Customer): void {
+  const {certFile, keyFile} = work.certificate, {webSockets} = work.settings;
+  writeFileSync(join(place.directory, 'customers', `${customer.name}.yaml`), stringify({
+    customer: customer.name,
+    networks: [`${customer.address}/32`],
     ...(sites.tls ? {certificates: [{cert: certFile, key: keyFile}]} : {}),
-    pools: {app: {servers: [{address: `${address}:${work.backend.port}`}], connections: 1024}},
-    sites: [{hosts, max_body: '32MiB', routes: [{path: '/', pool: 'app'}]}],
+    ...(sites.webSockets ? {caps: {websockets: webSockets, websockets_per_client: webSockets}} : {}),
+    pools: {app: {servers: [{address: serverOf(work, sites, customer)}], connections: 1024}},
+    sites: [{hosts: customer.hosts, max_body: '32MiB', routes: [{path: '/', pool: 'app', ...(sites.webSockets ? {websocket: true} : {})}]}],
   }));
 }
 
-function prepare(work: Workplace, place: Place, sites: Sites, tree: string, adminPort: number): Launch {
+function prepare(work: Workplace, place: Place, sites: Sites, tree: string, variant: Variant, adminPort: number): Launch {
   const configFile = join(place.directory, 'torwart.yaml'), accessLog = join(place.directory, 'access.log');
   mkdirSync(join(place.directory, 'customers'));
-  writeFileSync(configFile, stringify(nodeDocument(work, place, sites, adminPort)));
+  writeFileSync(configFile, stringify(nodeDocument(work, place, sites, variant, adminPort)));
   for (const customer of customersOf(sites)) writeCustomer(work, place, sites, customer);
   return {
-    command: join(tree, 'torwart'), args: ['run', '--config', configFile], accessLog,
+    command: join(tree, 'torwart'), args: ['run', '--config', configFile], accessLog: variant.isBare ? null : accessLog, threads: variant.threads,
     reload: (child, changed) => {
       const [customer] = customersOf(changed);
       if (customer !== undefined) writeCustomer(work, place, changed, customer);
@@ -50,21 +58,35 @@ function prepare(work: Workplace, place: Place, sites: Sites, tree: string, admi
   };
 }
 
-/** The package's version and, where the tree is a checkout, the commit. */
+/** The package's version and, where the tree is a checkout, the commit and whether what runs differs from it. */
 async function findRevision(work: Workplace, tree: string): Promise<string> {
   const {version} = JSON.parse(readFileSync(join(tree, 'package.json'), 'utf8')) as {version: string};
   const commit = await readVersion(work.children, 'git', ['-C', tree, 'rev-parse', '--short', 'HEAD'], /^([0-9a-f]+)$/m);
-  return commit === null ? version : `${version} (${commit})`;
+  if (commit === null) return version;
+  const change = await readVersion(work.children, 'git', ['-C', tree, 'status', '--porcelain', '--', 'src', 'torwart', 'package-lock.json'], /^(.)/m);
+  return `${version} (${commit}${change === null ? '' : ', changed'})`;
 }
 
-export function createTorwart(tree: string, name = 'torwart'): Peer {
+function createVariant(tree: string, name: string, program: string, variant: Variant, groups: readonly string[] | null): Peer {
   const peer: Peer = {
-    name, lacks: [], install: 'npm ci', hasCustomers: true, groups: null,
+    name, program, lacks: variant.isBare ? ['access log', 'limits'] : [], install: 'npm ci', hasCustomers: true, speaks: ['http2', 'websocket'], groups,
     findVersion: work => findRevision(work, tree),
     start: async (work, sites) => {
       const adminPort = await findFreePort();
-      return launchPeer(work, peer, place => prepare(work, place, sites, tree, adminPort));
+      return launchPeer(work, peer, place => prepare(work, place, sites, tree, variant, adminPort));
     },
   };
   return peer;
+}
+
+export function createTorwart(tree: string, name = 'torwart'): Peer {
+  return createVariant(tree, name, name, {threads: 1, isBare: false}, null);
+}
+
+export function createTwoThreads(tree: string): Peer {
+  return createVariant(tree, 'torwart-two', 'torwart', {threads: 2, isBare: false}, ['threads']);
+}
+
+export function createBareTorwart(tree: string): Peer {
+  return createVariant(tree, 'torwart-bare', 'torwart', {threads: 1, isBare: true}, ['bare']);
 }

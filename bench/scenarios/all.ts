@@ -5,13 +5,13 @@ import {HTTP2_SCENARIOS} from './http2.ts';
 import {MEMORY_SCENARIOS} from './memory.ts';
 import {REQUEST_SCENARIOS} from './requests.ts';
 import type {Scenario} from './scenario.ts';
+import {THREAD_SCENARIOS} from './threads.ts';
+import {WEBSOCKET_SCENARIOS} from './websockets.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
-  ...REQUEST_SCENARIOS, ...HTTP2_SCENARIOS, ...HANDSHAKE_SCENARIOS, ...DISTURBED_SCENARIOS, ...MEMORY_SCENARIOS, ...CUSTOMERS_SCENARIOS,
+  ...REQUEST_SCENARIOS, ...HTTP2_SCENARIOS, ...WEBSOCKET_SCENARIOS, ...HANDSHAKE_SCENARIOS, ...THREAD_SCENARIOS, ...DISTURBED_SCENARIOS,
+  ...MEMORY_SCENARIOS, ...CUSTOMERS_SCENARIOS,
 ];
-
-/** One of each kind: what a smoke run tries. */
-export const SMOKE_SCENARIO_NAMES: readonly string[] = ['tls-resumed', 'trickle', 'reloading', 'idle', 'slow-reader', 'customers'];
 
 /** The scenarios with these names or groups; throws for a name that is none. */
 export function selectScenarios(names: readonly string[]): readonly Scenario[] {

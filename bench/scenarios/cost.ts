@@ -1,7 +1,9 @@
 /** Scenarios that are about the CPU time of a request. */
 import {readCpuMicroseconds} from '../harness/procfs.ts';
-import type {Proxy} from '../peers/peer.ts';
-import type {Column, Sample} from './scenario.ts';
+import {usualSites, type Sites} from '../harness/sites.ts';
+import type {Settings, Workplace} from '../harness/workplace.ts';
+import type {Peer, Proxy} from '../peers/peer.ts';
+import type {Column, Sample, Scenario} from './scenario.ts';
 
 export const COST_COLUMNS: readonly [Column, ...Column[]] = [
   {key: 'perCpuSecond', label: 'req / CPU s', unit: 'per second', better: 'higher'},
@@ -22,8 +24,33 @@ export interface LoadResult {
 /** The CPU time is read around the load, so that no request is outside of it. */
 export async function sampleCost(proxy: Proxy, run: () => Promise<LoadResult>): Promise<Sample> {
   const before = readCpuMicroseconds(proxy.child.pid);
-  const {requests, seconds, p50Us, p99Us} = await run();
-  const cpu = readCpuMicroseconds(proxy.child.pid) - before;
+  const result = await run();
+  return costSample(result, readCpuMicroseconds(proxy.child.pid) - before);
+}
+
+export function costSample({requests, seconds, p50Us, p99Us}: LoadResult, cpu: number): Sample {
   if (cpu <= 0) throw new Error('the sample is too short to measure its CPU time');
   return {perCpuSecond: requests / cpu * 1e6, perSecond: requests / seconds, cpuUs: cpu / requests, p50Us, p99Us, busy: cpu / seconds / 1e4};
+}
+
+export interface CostScenario {
+  readonly name: string;
+  readonly group: string;
+  readonly title: string;
+  /** Not told: the usual table of hosts. */
+  readonly sitesFor?: (settings: Settings) => Sites;
+  /** Not told: everybody. */
+  readonly accepts?: (peer: Peer) => boolean;
+  readonly load: (work: Workplace, proxy: Proxy, seconds: number) => Promise<LoadResult>;
+}
+
+/** One load on a proxy that lives through all rounds, which is also what warms it up. */
+export function costScenario({name, group, title, load, sitesFor = usualSites, accepts = () => true}: CostScenario): Scenario {
+  return {
+    name, group, title, columns: COST_COLUMNS, proxies: 'kept', sitesFor, accepts,
+    warmUp: async (work, proxy) => {
+      if (work.settings.warmUpSeconds > 0) await load(work, proxy, work.settings.warmUpSeconds);
+    },
+    sample: (work, proxy) => sampleCost(proxy, () => load(work, proxy, work.settings.seconds)),
+  };
 }

@@ -5,8 +5,8 @@ import type {Settings, Workplace} from '../harness/workplace.ts';
 import {waitUntilServed, type Proxy} from '../peers/peer.ts';
 import type {Column, Sample, Scenario} from './scenario.ts';
 
-function sitesFor(settings: Settings): Sites {
-  return {customers: settings.customers, hosts: settings.customers, tls: false, revision: 0};
+export function sitesOfCustomers({customers}: Settings): Sites {
+  return {customers, hosts: customers, tls: false, webSockets: false, revision: 0};
 }
 
 async function sample(work: Workplace, proxy: Proxy): Promise<Sample> {
@@ -14,7 +14,7 @@ async function sample(work: Workplace, proxy: Proxy): Promise<Sample> {
   const memory = await readSettledMemory(proxy.child.pid);
   const cpuBefore = readCpuMicroseconds(proxy.child.pid);
   const started = performance.now();
-  proxy.reload({...sitesFor(work.settings), revision: 1});
+  proxy.reload({...sitesOfCustomers(work.settings), revision: 1});
   await waitUntilServed(proxy.child, proxy.httpPort, revisionHost(1));
   const reloadMs = performance.now() - started;
   return {startMs: proxy.startMs, memory, reloadMs, reloadCpuMs: (readCpuMicroseconds(proxy.child.pid) - cpuBefore) / 1_000};
@@ -27,7 +27,7 @@ const MEMORY: Column = {key: 'memory', label: 'memory after the start', unit: 'b
 
 function customersScenario(name: string, title: string, columns: readonly [Column, ...Column[]]): Scenario {
   return {
-    name, group: name, title, columns, proxies: 'fresh', sitesFor,
+    name, group: name, title, columns, proxies: 'fresh', roundsMax: 3, sitesFor: sitesOfCustomers,
     accepts: peer => peer.hasCustomers,
     warmUp: () => Promise.resolve(),
     sample,

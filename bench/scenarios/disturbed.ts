@@ -1,49 +1,48 @@
 /** The canonical load while something else goes on: clients that trickle, or a reload every second. */
-import {sitesOfHosts} from '../harness/sites.ts';
 import type {Workplace} from '../harness/workplace.ts';
 import {besideTrickle} from '../load/trickling-clients.ts';
-import {requireClean, runWrk, SMALL_GET} from '../load/wrk.ts';
+import {runCleanWrk, runWrk, SMALL_GET} from '../load/wrk.ts';
 import type {Proxy} from '../peers/peer.ts';
-import {COST_COLUMNS, sampleCost} from './cost.ts';
+import {COST_COLUMNS, costScenario, sampleCost} from './cost.ts';
+import {sitesOfCustomers} from './customers.ts';
 import type {Sample, Scenario} from './scenario.ts';
 
-const RELOADED_CUSTOMERS = 100, RELOAD_EVERY_MS = 1_000;
-
-async function warmUp(work: Workplace, proxy: Proxy): Promise<void> {
-  if (work.settings.warmUpSeconds > 0) requireClean(await runWrk(work, proxy, SMALL_GET, work.settings.warmUpSeconds));
-}
+const RELOAD_EVERY_MS = 1_000, RELOAD_SECONDS = 3;
 
 const TRICKLE: Scenario = {
-  name: 'trickle', group: 'disturbed', title: 'small GET, 64 connections, beside 1,000 clients that trickle a body', columns: COST_COLUMNS, proxies: 'kept',
-  sitesFor: () => sitesOfHosts(10_000),
-  accepts: () => true,
-  warmUp,
+  ...costScenario({
+    name: 'trickle', group: 'disturbed', title: 'small GET beside 1,000 clients that trickle',
+    load: (work, proxy, seconds) => runCleanWrk(work, proxy, SMALL_GET, seconds),
+  }),
   sample: (work, proxy) => besideTrickle(proxy.httpPort, work.settings.tricklingClients, () =>
-    sampleCost(proxy, async () => requireClean(await runWrk(work, proxy, SMALL_GET, work.settings.seconds)))),
+    sampleCost(proxy, () => runCleanWrk(work, proxy, SMALL_GET, work.settings.seconds))),
 };
 
 /** Errors are counted, not refused: that a reload costs connections is what this may show. */
 async function sampleReloads(work: Workplace, proxy: Proxy): Promise<Sample> {
-  const sites = RELOADING.sitesFor(work.settings);
+  const sites = sitesOfCustomers(work.settings);
+  const steady = await runCleanWrk(work, proxy, SMALL_GET, work.settings.seconds);
   let revision = 0, errors = 0;
   const reload = (): void => proxy.reload({...sites, revision: ++revision});
   const cost = await sampleCost(proxy, async () => {
     reload();
     const timer = setInterval(reload, RELOAD_EVERY_MS);
-    const result = await runWrk(work, proxy, SMALL_GET, work.settings.seconds);
+    const result = await runWrk(work, proxy, SMALL_GET, Math.max(RELOAD_SECONDS, work.settings.seconds));
     clearInterval(timer);
     ({errors} = result);
     return result;
   });
-  return {...cost, errors};
+  return {...cost, errors, slower: (cost['p99Us'] ?? NaN) / steady.p99Us};
 }
 
 const RELOADING: Scenario = {
-  name: 'reloading', group: 'disturbed', title: 'small GET, 64 connections, with a reload every second at 100 customers', proxies: 'kept',
-  columns: [...COST_COLUMNS, {key: 'errors', label: 'errors', unit: 'count'}],
-  sitesFor: () => ({customers: RELOADED_CUSTOMERS, hosts: RELOADED_CUSTOMERS, tls: false, revision: 0}),
-  accepts: peer => peer.hasCustomers,
-  warmUp,
+  ...costScenario({
+    name: 'reloading', group: 'disturbed', title: 'small GET beside a reload every second',
+    sitesFor: sitesOfCustomers,
+    accepts: peer => peer.hasCustomers,
+    load: (work, proxy, seconds) => runCleanWrk(work, proxy, SMALL_GET, seconds),
+  }),
+  columns: [...COST_COLUMNS, {key: 'slower', label: 'p99 ÷ p99 before', unit: 'count', better: 'lower'}, {key: 'errors', label: 'errors', unit: 'count'}],
   sample: sampleReloads,
 };
 

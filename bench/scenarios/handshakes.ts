@@ -1,9 +1,8 @@
 import {quantile} from '../harness/statistics.ts';
-import {sitesOfHosts} from '../harness/sites.ts';
 import type {Workplace} from '../harness/workplace.ts';
 import {runHandshakes} from '../load/handshakes.ts';
 import type {Proxy} from '../peers/peer.ts';
-import {COST_COLUMNS, sampleCost, type LoadResult} from './cost.ts';
+import {costScenario, type LoadResult} from './cost.ts';
 import type {Scenario} from './scenario.ts';
 
 /** Of 10,000: the ticket keys may change once while a run goes on. */
@@ -17,18 +16,10 @@ async function load(work: Workplace, proxy: Proxy, resume: boolean, seconds: num
 }
 
 function handshakeScenario(name: string, title: string, resume: boolean): Scenario {
-  return {
-    name, group: 'handshakes', title, columns: COST_COLUMNS, proxies: 'kept',
-    sitesFor: () => sitesOfHosts(10_000),
-    accepts: () => true,
-    warmUp: async (work, proxy) => {
-      if (work.settings.warmUpSeconds > 0) await load(work, proxy, resume, work.settings.warmUpSeconds);
-    },
-    sample: (work, proxy) => sampleCost(proxy, () => load(work, proxy, resume, work.settings.seconds)),
-  };
+  return costScenario({name, group: 'handshakes', title, load: (work, proxy, seconds) => load(work, proxy, resume, seconds)});
 }
 
 export const HANDSHAKE_SCENARIOS: readonly Scenario[] = [
-  handshakeScenario('tls-full', 'TLS 1.3 connection with a full handshake and one request', false),
-  handshakeScenario('tls-resumed', 'TLS 1.3 connection with a resumed handshake and one request', true),
+  handshakeScenario('tls-full', 'TLS 1.3 connection, full handshake, one request', false),
+  handshakeScenario('tls-resumed', 'TLS 1.3 connection, resumed, one request', true),
 ];

@@ -10,7 +10,7 @@ import type {Scenario} from './scenario.ts';
 /** Connections are opened and closed once before, so that what stays allocated for good is not counted. */
 function idleScenario(name: string, title: string, secure: boolean): Scenario {
   return {
-    name, group: 'idle-connections', title, proxies: 'fresh',
+    name, group: 'idle-connections', title, proxies: 'fresh', roundsMax: 3,
     columns: [{key: 'perConnection', label: 'memory / connection', unit: 'bytes', better: 'lower'}, {key: 'before', label: 'memory before', unit: 'bytes'}],
     sitesFor: () => sitesOfHosts(1),
     accepts: () => true,
@@ -37,7 +37,7 @@ async function sampleSlowReader(work: Workplace, proxy: Proxy): Promise<{growth:
 }
 
 const SLOW_READER: Scenario = {
-  name: 'slow-reader', group: 'slow', title: 'a response of 1 GiB that is read at 0.8 MiB/s', proxies: 'fresh',
+  name: 'slow-reader', group: 'slow', title: 'a response of 1 GiB that is read at 0.8 MiB/s', proxies: 'fresh', roundsMax: 3,
   columns: [{key: 'growth', label: 'memory growth', unit: 'bytes', better: 'lower'}, {key: 'perSecond', label: 'read / s', unit: 'bytes'}],
   sitesFor: () => sitesOfHosts(1),
   accepts: () => true,

@@ -17,6 +17,10 @@ export interface Column {
   readonly better?: Direction;
 }
 
+/** Programs that some scenarios need, with the way to get them. */
+export const TOOLS = {h2load: 'apt-get install nghttp2-client'} as const;
+export type Tool = keyof typeof TOOLS;
+
 export interface Scenario {
   readonly name: string;
   /** Scenarios of a group share a plot: they have the same first column. */
@@ -26,6 +30,10 @@ export interface Scenario {
   readonly columns: readonly [Column, ...Column[]];
   /** A proxy that lives through all rounds is warmed up first; one that is fresh for every sample shows its start. */
   readonly proxies: 'kept' | 'fresh';
+  /** A program without which it is left out; all need wrk. */
+  readonly tool?: Tool;
+  /** Where a sample takes long and differs little. */
+  readonly roundsMax?: number;
   sitesFor(settings: Settings): Sites;
   accepts(peer: Peer): boolean;
   /** Not a sample: what brings a kept proxy to its speed. */

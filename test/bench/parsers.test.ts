@@ -6,7 +6,7 @@ import {orderOfRound} from '../../bench/harness/run.ts';
 import {customerAddress, customersOf, sitesOfHosts} from '../../bench/harness/sites.ts';
 import {fillTemplate} from '../../bench/harness/template.ts';
 import {parseWrk, wrkScript, type WrkLoad} from '../../bench/load/wrk.ts';
-import {SCENARIOS, selectScenarios, SMOKE_SCENARIO_NAMES} from '../../bench/scenarios/all.ts';
+import {SCENARIOS, selectScenarios} from '../../bench/scenarios/all.ts';
 
 describe('wrk', () => {
   const load: WrkLoad = {connections: 1, path: '/', tls: false, bodyBytes: 0, hosts: 1, newConnections: false};
@@ -41,7 +41,7 @@ describe('templates', () => {
 
 describe('the sites of all contestants', () => {
   it('share the hosts evenly, each exactly once', () => {
-    const hosts = customersOf({customers: 3, hosts: 10, tls: true, revision: 0}).flatMap(customer => customer.hosts);
+    const hosts = customersOf({customers: 3, hosts: 10, tls: true, webSockets: false, revision: 0}).flatMap(customer => customer.hosts);
     assert.equal(hosts.length, 10);
     assert.equal(new Set(hosts).size, 10);
   });
@@ -51,7 +51,7 @@ describe('the sites of all contestants', () => {
   });
 
   it('add one host to the first customer with a new revision', () => {
-    const [first, second] = customersOf({customers: 2, hosts: 2, tls: false, revision: 3});
+    const [first, second] = customersOf({customers: 2, hosts: 2, tls: false, webSockets: false, revision: 3});
     assert.deepEqual(first?.hosts, ['h0.bench.example', 'r3.bench.example']);
     assert.deepEqual(second?.hosts, ['h1.bench.example']);
   });
@@ -71,9 +71,10 @@ describe('the order of a round', () => {
 
 describe('pins', () => {
   it('leave a single CPU alone, and keep the proxy by itself on more', () => {
-    assert.deepEqual(choosePins([0]), {proxy: null, load: null, backend: null});
-    assert.deepEqual(choosePins([0, 1]), {proxy: 0, load: 1, backend: 1});
-    assert.deepEqual(choosePins([4, 5, 6, 7]), {proxy: 4, load: 5, backend: 6});
+    assert.deepEqual(choosePins([0]), {proxy: null, load: null, backend: null, pair: null});
+    assert.deepEqual(choosePins([0, 1]), {proxy: 0, load: 1, backend: 1, pair: [0, 1]});
+    assert.deepEqual(choosePins([0, 1, 2]), {proxy: 0, load: 1, backend: 2, pair: [0, 2]});
+    assert.deepEqual(choosePins([4, 5, 6, 7]), {proxy: 4, load: 5, backend: 6, pair: [4, 7]});
   });
 
   it('read the list that the kernel gives', () => {
@@ -103,8 +104,7 @@ describe('the command line', () => {
     assert.throws(() => selectScenarios(['nothing']), /no scenario or group nothing/);
   });
 
-  it('has scenarios with names of their own, and smoke scenarios that exist', () => {
+  it('has scenarios with names of their own', () => {
     assert.equal(new Set(SCENARIOS.map(scenario => scenario.name)).size, SCENARIOS.length);
-    assert.equal(selectScenarios(SMOKE_SCENARIO_NAMES).length, SMOKE_SCENARIO_NAMES.length);
   });
 });

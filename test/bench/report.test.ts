@@ -6,7 +6,7 @@ import {hasFailure, type Results, type ScenarioResult} from '../../bench/harness
 import {FULL_SETTINGS} from '../../bench/harness/workplace.ts';
 
 const SCENARIO: ScenarioResult = {
-  name: 'get', group: 'small', title: 'a <small> GET',
+  name: 'get', group: 'small', title: 'a <small> GET', time: '2026-01-02T03:04:05Z', settings: FULL_SETTINGS,
   columns: [
     {key: 'rate', label: 'req / CPU s', unit: 'per second', better: 'higher'},
     {key: 'p99', label: 'p99', unit: 'microseconds', better: 'lower'},
@@ -21,8 +21,8 @@ const SCENARIO: ScenarioResult = {
 };
 
 const RESULTS: Results = {
-  time: '2026-01-02T03:04:05Z', settings: FULL_SETTINGS, versions: {nginx: '1.22'}, missing: {caddy: 'apt-get install caddy'},
-  machine: {cpus: 2, model: 'a CPU', kernel: '6.1', memoryGiB: 8, pins: {proxy: 0, load: 1, backend: 1}}, scenarios: [SCENARIO],
+  versions: {nginx: '1.22'}, missing: {caddy: 'apt-get install caddy'},
+  machine: {cpus: 2, model: 'a CPU', kernel: '6.1', memoryGiB: 8, pins: {proxy: 0, load: 1, backend: 1, pair: null}}, scenarios: [SCENARIO],
 };
 
 describe('the table of a scenario', () => {
@@ -64,7 +64,7 @@ describe('units', () => {
 
 describe('a saved result', () => {
   it('names machine, versions, what was missing and what peers lack', () => {
-    const text = formatMarkdown(RESULTS, new Map([['small', 'plot.svg']]));
+    const text = formatMarkdown(RESULTS, '2026-01-02', new Map([['small', 'plot.svg']]));
     for (const part of ['2 × a CPU', 'nginx 1.22', 'without caddy: apt-get install caddy', 'library lacks: log', '![small](plot.svg)', 'it \\| fell']) {
       assert.ok(text.includes(part), part);
     }
@@ -72,7 +72,7 @@ describe('a saved result', () => {
 
   it('draws a bar for every contestant that has a result, with its text escaped', () => {
     const svg = drawPlot([SCENARIO]);
-    assert.equal(svg.match(/<rect /g)?.length, 1 + 3);
+    assert.equal(svg.match(/<rect class="(?:subject|equal|bare)"/g)?.length, 3 + 3, 'three of the legend');
     assert.match(svg, /a &lt;small&gt; GET/);
     assert.doesNotMatch(svg, /NaN/);
   });

@@ -1,0 +1,70 @@
+/** What is made of results: a Markdown file with its plots, and the parts of documents that state numbers. Pure. */
+import {drawOverview} from './overview-plot.ts';
+import {drawPlot} from './plot.ts';
+import {formatMarkdown, formatRatio, formatValue, markdownTable, type Row} from './report.ts';
+import {ratioOfColumn, spreadOfColumn, type Results, type ScenarioResult} from './results.ts';
+
+const OVERVIEW = 'overview';
+
+/** The files of a results file beside it, by name. */
+export function describeResults(results: Results, date: string): Map<string, string> {
+  const groups = [...new Set(results.scenarios.map(scenario => scenario.group))];
+  const plots = new Map([OVERVIEW, ...groups].map(group => [group, `${date}-${group}.svg`]));
+  return new Map([
+    [`${date}.md`, formatMarkdown(results, date, plots)],
+    [`${date}-${OVERVIEW}.svg`, drawOverview(results)],
+    ...groups.map((group): [string, string] => [`${date}-${group}.svg`, drawPlot(results.scenarios.filter(scenario => scenario.group === group))]),
+  ]);
+}
+
+/** Scenarios that the README states, of those that were measured. */
+const HEADLINES: readonly string[] = [
+  'get-c64', 'tls-get', 'h2-c16', 'response-64k', 'response-10m', 'websocket', 'tls-full', 'idle', 'idle-tls',
+];
+const HEADLINE_PEERS: readonly string[] = ['nginx', 'haproxy', 'http-proxy-3'];
+const EQUAL_PEERS: readonly string[] = ['nginx', 'nginx-stock', 'haproxy', 'torwart'];
+const BARE_PEERS: readonly string[] = ['nginx-bare', 'haproxy-bare', 'caddy', 'http-proxy-3', 'fast-proxy', 'node-undici'];
+
+/** A row a scenario, a column a peer: ratios of the column `key`, or of what the scenario is about. Peers without any ratio are left out. */
+function ratioTable(scenarios: readonly ScenarioResult[], peers: readonly string[], key: string | null): string[] {
+  const columnOf = (scenario: ScenarioResult): ScenarioResult['columns'][number] | undefined =>
+    key === null ? scenario.columns[0] : scenario.columns.find(column => column.key === key);
+  const ratioOf = (scenario: ScenarioResult, peer: string): string => {
+    const [subject] = scenario.contestants, column = columnOf(scenario), other = scenario.contestants.find(({name}) => name === peer);
+    const ratio = subject === undefined || column === undefined || other === undefined ? null : ratioOfColumn(subject, other, column);
+    return ratio === null ? '' : formatRatio(ratio);
+  };
+  const shown = peers.filter(peer => scenarios.some(scenario => ratioOf(scenario, peer) !== ''));
+  const rows = scenarios.flatMap((scenario): Row[] => {
+    const [subject] = scenario.contestants, column = columnOf(scenario), spread = subject === undefined || column === undefined ? null : spreadOfColumn(subject, column);
+    if (column === undefined || spread === null || !shown.some(peer => ratioOf(scenario, peer) !== '')) return [];
+    return [[scenario.title, `${formatValue(spread.median, column.unit)} ${column.label}`, ...shown.map(peer => ratioOf(scenario, peer))]];
+  });
+  return rows.length === 0 ? [] : markdownTable([['', 'Torwart', ...shown], ...rows]);
+}
+
+/** The parts of documents, by name; paths are relative to the folder of the document. */
+function partsOf(results: Results, date: string): Record<string, (folder: string) => string[]> {
+  const headlines = HEADLINES.flatMap(name => results.scenarios.filter(scenario => scenario.name === name));
+  return {
+    'bench-overview': folder => [
+      `![Requests per CPU second, Torwart divided by its peers](${folder}${date}-${OVERVIEW}.svg)`, '',
+      ...ratioTable(headlines, HEADLINE_PEERS, null), '',
+      `From [${date}.md](${folder}${date}.md): the median of the rounds, with the smallest and the largest. Above 1, Torwart is the better one.`,
+    ],
+    'bench-equal': () => ratioTable(results.scenarios, EQUAL_PEERS, null),
+    'bench-bare': () => ratioTable(results.scenarios, BARE_PEERS, null),
+    'bench-p99': () => ratioTable(results.scenarios, EQUAL_PEERS, 'p99Us'),
+    'bench-source': folder => [`From [${date}.md](${folder}${date}.md).`],
+  };
+}
+
+/** Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->`. `folder` leads from the document to the results, with a slash at its end. */
+export function publish(document: string, folder: string, results: Results, date: string): string {
+  const parts = partsOf(results, date);
+  return document.replaceAll(/<!-- (bench-\w+) -->\n[^]*?<!-- \/\1 -->/g, (_whole, name: string) => {
+    const part = parts[name];
+    if (part === undefined) throw new Error(`there is no part ${name} to publish`);
+    return [`<!-- ${name} -->`, ...part(folder), `<!-- /${name} -->`].join('\n');
+  });
+}
