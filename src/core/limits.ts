@@ -27,6 +27,8 @@ export const LIMITS = {
   /** After a refusal the client's bytes are read and thrown away for a moment, so that it can read the answer. */
   lingerMs: 2_000,
   lingerBytesMax: 1024 * 1024,
+  /** A client has ended its side of a tunnel: so long the application may be silent then. */
+  tunnelFarewellMs: 10_000,
   /** What one read of an upstream may bring. Larger than 64 KiB, so that a 64 KiB body and its head come at once. */
   readBufferBytes: 128 * 1024,
   /** Buffers of that size that a thread keeps for pieces of bodies on their way to clients. */

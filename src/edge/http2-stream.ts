@@ -19,7 +19,6 @@ export class Http2Stream implements Downstream {
   #status = 0;
   #lines = '';
   #isCommitted = false;
-  #isTunnelOpen = false;
 
   constructor(connection: Http2Connection, stream: Stream<Http2Stream>) {
     this.#connection = connection;
@@ -39,7 +38,7 @@ export class Http2Stream implements Downstream {
   }
 
   /** RFC 8441 §5, RFC 6455 §4.1: a client sends nothing before the answer. To an application that gives another one it could be a request. */
-  get #isTunnelAwaited(): boolean { return this.#stream.isTunnel && !this.#isTunnelOpen; }
+  get #isTunnelAwaited(): boolean { return this.#stream.tunnel === 'awaited'; }
 
   // The handler's side.
 
@@ -106,7 +105,7 @@ export class Http2Stream implements Downstream {
 
   /** RFC 8441 §5: a success takes the place of the switch, and the proof that a key was understood that of a key. */
   beginTunnel(fieldLines: string, handler: ContentHandler): boolean {
-    this.#isTunnelOpen = true;
+    this.#stream.tunnel = 'open';
     this.setPatience(withoutRates(this.#stream.patience));
     this.handler = handler;
     this.#status = 200;

@@ -6,7 +6,7 @@ import type {Stream} from '#src/http2/stream.ts';
 
 /** The client has used up its time for the body, although it could have sent more. Begins anew after that. */
 export function isContentLate<Context>(stream: Stream<Context>, isWindowOpen: boolean, nowMs: number): boolean {
-  if (!stream.hasBody || stream.isTunnel || !stream.isReceiving) return false;
+  if (!stream.hasBody || stream.tunnel !== 'none' || !stream.isReceiving) return false;
   const {requestBodyIdleMs, requestBodyRateMin} = stream.patience;
   const waitedMs = nowMs - stream.bodyJudgedMs, bytes = stream.contentReceived - stream.bodyJudgedBytes;
   stream.bodyJudgedMs = nowMs;

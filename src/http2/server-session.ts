@@ -39,6 +39,7 @@ export class ServerSession<Context> extends Session<Context> {
       const fault = judgeResponse(stream, this.sender, nowMs);
       if (fault !== null) this.onStreamFault(stream, ERROR.ENHANCE_YOUR_CALM, fault);
       else if (isContentLate(stream, this.receiver.isWindowOpen(stream), nowMs)) this.#handler.onBodyTimeout(stream);
+      else if (nowMs >= stream.lingerDeadlineMs) this.resetStream(stream, ERROR.NO_ERROR);
     }
   }
 
@@ -65,6 +66,8 @@ export class ServerSession<Context> extends Session<Context> {
   onSent(stream: Stream<Context>): void {
     if (!stream.advance('send_end')) throw new Error(`a response ended in the state ${stream.state}`);
     if (stream.isClosed) this.remove(stream);
+    // A browser forgets the last words of a tunnel whose stream is reset, so it may end its side first.
+    else if (stream.tunnel === 'open') this.receiver.linger(stream);
     // RFC 9113 §8.1: the rest of the request is of no use any more, and that is no error.
     else this.resetStream(stream, ERROR.NO_ERROR);
   }
@@ -100,8 +103,8 @@ export class ServerSession<Context> extends Session<Context> {
       stream.bytesReceived = bytesReceived;
       stream.priority = priority;
       stream.contentLength = requests.head.contentLength;
-      stream.isTunnel = requests.head.isExtendedConnect;
-      stream.hasBody = verdict === 'good' && (stream.isTunnel || requests.head.bodyLength !== 0);
+      if (requests.head.isExtendedConnect) stream.tunnel = 'awaited';
+      stream.hasBody = verdict === 'good' && (stream.tunnel !== 'none' || requests.head.bodyLength !== 0);
       if (verdict === 'good') this.#handler.onRequest(stream, requests.head);
       else this.#handler.onInvalidRequest(stream, verdict);
     }
@@ -133,7 +136,7 @@ export class ServerSession<Context> extends Session<Context> {
     }
     stream.bytesReceived += block.bytesReceived;
     if (!stream.advance('receive_headers')) this.onStreamFault(stream, ERROR.STREAM_CLOSED, 'h2_protocol');
-    else if (trailers.isMalformed || !block.isEnd || stream.isTunnel) this.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'h2_request_malformed');
+    else if (trailers.isMalformed || !block.isEnd || stream.tunnel !== 'none') this.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'h2_request_malformed');
     else this.receiver.complete(stream);
   }
 

@@ -252,6 +252,10 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
     this.remove(stream);
   }
 
+  onLingered(stream: Stream<Context>): void {
+    this.remove(stream);
+  }
+
   protected remove(stream: Stream<Context>): void {
     this.registry.delete(stream);
     this.receiver.release(stream);

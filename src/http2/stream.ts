@@ -21,8 +21,10 @@ export class Stream<Context> {
   /** Content that was announced, -1 where nothing was. */
   contentLength = -1;
   contentReceived = 0;
-  /** It is to become a tunnel (RFC 8441): its content is no body, and has no time of its own. */
-  isTunnel = false;
+  /** RFC 8441: content that is no body, and has no time of its own. Whoever accepts it sets `open`. */
+  tunnel: 'none' | 'awaited' | 'open' = 'none';
+  /** Until when its client may end its side, once the other one has ended. */
+  lingerDeadlineMs = Number.POSITIVE_INFINITY;
   /** The handler waits for a body and its end. */
   hasBody = false;
   receiveWindow: number = LIMITS.h2StreamWindowBytes;

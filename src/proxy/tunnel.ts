@@ -4,6 +4,7 @@
  */
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import type {ContentHandler, Downstream} from '#src/edge/request-handler.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {hardenResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
@@ -27,6 +28,7 @@ export interface TunnelParts {
 export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHandler {
   readonly #parts: TunnelParts;
   #isOpen = false;
+  #isRequestEnded = false;
   /** How long no byte may come, from either side. */
   #idleMs = 0;
 
@@ -96,8 +98,12 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
 
   // The end: what is on its way to the other side still leaves.
 
+  /** One side only: a browser ends its side together with its close frame, and waits for the application's. */
   onRequestEnd(): void {
-    this.#endBoth(null);
+    this.#isRequestEnded = true;
+    this.#idleMs = Math.min(this.#idleMs, LIMITS.tunnelFarewellMs);
+    this.#stayOpen();
+    this.#parts.stream.endRequest();
   }
 
   onDownstreamClosed(fault: FaultCode): void {
@@ -120,7 +126,7 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
   }
 
   onDeadline(): void {
-    this.#endBoth('websocket_idle');
+    this.#endBoth(this.#isRequestEnded ? null : 'websocket_idle');
   }
 
   lose(fault: FaultCode): void {

@@ -86,6 +86,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   get isReused(): boolean { return this.idleSinceMs >= 0; }
   get isRequestBegun(): boolean { return this.isConnected; }
   get isBackedUp(): boolean { return this.#socket.writableLength >= this.#socket.writableHighWaterMark; }
+  setBodyIdle(ms: number): void { this.#bodyIdleMs = ms; }
 
   #attach(): void {
     this.#socket.on(this.endpoint.tls === null ? 'connect' : 'secureConnect', () => this.#guard(() => this.#onConnect()));
@@ -140,12 +141,11 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
 
   endRequest(): void {
     this.#writer.end();
-    this.#isRequestEnded = true;
-    if (this.#phase === 'head') this.#waitFor('head');
+    this.#isRequestEnded = this.#phase !== 'tunnel';
+    if (this.#phase === 'tunnel') this.#socket.end();
+    else if (this.#phase === 'head') this.#waitFor('head');
     else if (this.#phase === 'body') this.#waitForBody();
   }
-
-  setBodyIdle(ms: number): void { this.#bodyIdleMs = ms; }
 
   pause(): void {
     this.#socket.pause();

@@ -71,8 +71,10 @@ export interface TunnelStream {
   readonly isBackedUp: boolean;
   /** The bytes must not change afterwards. */
   sendContent(bytes: Buffer): void;
+  /** The client's side has ended: what was sent leaves first, and the application may still have something to say. */
+  endRequest(): void;
   pause(): void;
   resume(): void;
-  /** The client's side has ended: what was sent leaves first, and what still comes is thrown away. The handler hears no more. */
+  /** The client is gone: what was sent leaves first, and what still comes is thrown away. The handler hears no more. */
   endTunnel(): void;
 }

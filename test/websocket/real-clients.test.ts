@@ -94,10 +94,11 @@ test('over HTTP/2, with node:http2 as the client', async (context) => {
   const [echo] = await once(stream, 'data') as [Buffer];
   assert.deepEqual(echo, Buffer.concat([Buffer.of(0x81, 5), Buffer.from('hello')]));
   // A close with the status 1000: the application answers it, and ends.
-  stream.write(Buffer.of(0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8));
+  const ended = once(stream, 'close');
+  stream.end(Buffer.of(0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8));
   const [close] = await once(stream, 'data') as [Buffer];
   assert.deepEqual(close, Buffer.of(0x88, 0x02, 0x03, 0xe8));
-  await once(stream, 'close');
+  await ended;
   assert.equal(stream.rstCode, 0);
   const line = await proxy.nextLogLine();
   assert.deepEqual([line['status'], line['fault'], line['protocol']], [101, null, 'HTTP/2']);
