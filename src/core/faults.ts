@@ -16,12 +16,14 @@ export interface FaultRule {
   readonly retryable: boolean;
   /** The client's connection is still in step after the answer. */
   readonly reusable: boolean;
+  /** The client is to be rid of: its connection ends with what is under way on it, whatever it speaks. */
+  readonly dismissing: boolean;
   /** What the client reads. Never a detail of the configuration or of the upstream. */
   readonly reason: string;
 }
 
-function fault(status: number, side: FaultSide, reason: string, traits: {retryable?: boolean; reusable?: boolean} = {}): FaultRule {
-  return {status, side, reason, retryable: traits.retryable ?? false, reusable: traits.reusable ?? false};
+function fault(status: number, side: FaultSide, reason: string, traits: {retryable?: boolean; reusable?: boolean; dismissing?: boolean} = {}): FaultRule {
+  return {status, side, reason, retryable: traits.retryable ?? false, reusable: traits.reusable ?? false, dismissing: traits.dismissing ?? false};
 }
 
 const REUSABLE = {reusable: true} as const;
@@ -52,7 +54,7 @@ export const FAULTS = {
   access_denied: fault(403, 'client', 'Access is denied.', REUSABLE),
   rule_denied: fault(403, 'client', 'Access is denied.', REUSABLE),
   /** By one customer, or from the node since the connection was accepted: whoever comes back is refused before TLS, or asked to wait again. */
-  client_banned_here: fault(403, 'client', 'Access is denied.'),
+  client_banned_here: fault(403, 'client', 'Access is denied.', {dismissing: true}),
   /** Behind a trusted proxy, whose connection carries the requests of others as well. */
   forwarded_client_banned: fault(403, 'client', 'Access is denied.', REUSABLE),
   credentials_missing: fault(401, 'client', 'A user name and a password are needed.', REUSABLE),

@@ -230,3 +230,8 @@ export class CidrSet {
     return candidate !== undefined && cidrContains(candidate, ip);
   }
 }
+
+/** What counts as one client, as text. */
+export function clientCidr(ip: IpAddress): string {
+  return formatCidr({base: clientNetwork(ip), prefixLength: ip.family === 4 ? 32 : 64});
+}

@@ -330,6 +330,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   writeBody(bytes: Buffer, start: number, end: number): void { this.#writer.writeBody(bytes, start, end); }
   writeBodyText(latin1: string): void { this.#writer.writeBodyText(latin1); }
   abandonResponse(): void { this.#writer.abandon(); }
+  dismiss(): void { this.#isPersistent = false; }
 
   flush(): void {
     this.#writer.flush();

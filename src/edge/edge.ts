@@ -1,5 +1,5 @@
 /** What every client connection of a thread shares. */
-import type {CapsSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
+import type {CapsSnapshot, ListenerSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {Clock} from '#src/core/clock.ts';
 import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
 import {BufferPool} from '#src/core/buffer-pool.ts';
@@ -13,6 +13,7 @@ import type {ConnectionTable} from '#src/shared/connection-table.ts';
 import type {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {NODE, faultColumn, type NodeColumn} from '#src/shared/counters.ts';
 import {makeSessionWorkspace} from '#src/http2/session-handler.ts';
+import type {Offences} from '#src/edge/offences.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 
 export interface EdgeParts {
@@ -20,6 +21,7 @@ export interface EdgeParts {
   readonly wheel: DeadlineWheel;
   readonly hash: KeyedHash;
   readonly bans: ClientBans;
+  readonly offences: Offences;
   readonly connectionTable: ConnectionTable;
   readonly descriptors: DescriptorBudget;
   /** This thread's row of the node counters. */
@@ -40,6 +42,8 @@ export interface EdgeConnection {
 
 /** A connection that writes at the end of a turn of the event loop, and keeps its time by ticks. */
 export interface BatchingConnection extends EdgeConnection {
+  /** That it was accepted under. */
+  readonly listener: ListenerSnapshot;
   flush(): void;
   tick(nowMs: number): void;
 }
@@ -49,6 +53,7 @@ export class Edge {
   readonly wheel: DeadlineWheel;
   readonly hash: KeyedHash;
   readonly bans: ClientBans;
+  readonly offences: Offences;
   readonly connectionTable: ConnectionTable;
   readonly descriptors: DescriptorBudget;
   readonly acquireHandler: (downstream: Downstream) => RequestHandler;
@@ -78,6 +83,7 @@ export class Edge {
     this.wheel = parts.wheel;
     this.hash = parts.hash;
     this.bans = parts.bans;
+    this.offences = parts.offences;
     this.connectionTable = parts.connectionTable;
     this.descriptors = parts.descriptors;
     this.acquireHandler = parts.acquireHandler;
@@ -141,6 +147,13 @@ export class Edge {
   drain(): void {
     this.isDraining = true;
     for (const connection of this.connections) connection.endIfIdle();
+  }
+
+  /** A listener is closed, or offers HTTP/2 no longer: its connections of HTTP/2 end when their requests are answered. */
+  endHttp2({address, port}: ListenerSnapshot): void {
+    for (const connection of this.ticking) {
+      if (connection.listener.address === address && connection.listener.port === port) this.#attempt(connection, () => connection.endIfIdle());
+    }
   }
 
   /** What has not ended by itself. */

@@ -80,6 +80,11 @@ export class Http2Connection implements BatchingConnection {
     this.scheduleFlush();
   }
 
+  dismiss(): void {
+    this.session.dismiss();
+    this.scheduleFlush();
+  }
+
   lose(fault: FaultCode): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -1,7 +1,8 @@
 /** What a session tells of its streams, told to the handlers of their requests. */
 import type {FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
-import type {ErrorCode} from '#src/http2/frames.ts';
+import {ERROR, type ErrorCode} from '#src/http2/frames.ts';
 import type {SessionHandler} from '#src/http2/session-handler.ts';
 import type {Stream} from '#src/http2/stream.ts';
 import type {Edge} from '#src/edge/edge.ts';
@@ -59,8 +60,14 @@ export class Http2Requests implements SessionHandler<Http2Stream> {
     this.#edge.countFault(fault);
   }
 
-  onConnectionError(_code: ErrorCode, fault: FaultCode): void {
+  onNotableGlitches(): void {
+    this.#edge.offences.record(this.#connection.peer, LIMITS.offencePointsOfGlitches);
+  }
+
+  onConnectionError(code: ErrorCode, fault: FaultCode): void {
     this.#edge.countFault(fault);
+    // A client that only says nothing is no attacker: it may have lost its network.
+    if (code !== ERROR.SETTINGS_TIMEOUT && fault !== 'request_head_timeout') this.#edge.offences.record(this.#connection.peer, LIMITS.offencePointsOfConnection);
   }
 
   #open(stream: Stream<Http2Stream>): RequestHandler {

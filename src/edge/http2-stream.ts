@@ -99,6 +99,10 @@ export class Http2Stream implements Downstream {
     this.handler = null;
   }
 
+  dismiss(): void {
+    this.#connection.dismiss();
+  }
+
   abandonResponse(): void {
     this.#status = 0;
   }

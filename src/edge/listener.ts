@@ -67,9 +67,10 @@ export class Listener {
     this.port = typeof bound === 'object' && bound !== null ? bound.port : port;
   }
 
-  /** Stops accepting. Connections that are open go on. */
+  /** Stops accepting. Connections of HTTP/1.1 that are open go on; those of HTTP/2 could for ever, and end after their requests. */
   close(): void {
     this.#server.close();
+    this.#edge.endHttp2(this.snapshot);
   }
 
   setTicketKeys(keys: Buffer): void {
@@ -82,6 +83,7 @@ export class Listener {
     this.snapshot = snapshot;
     const {tlsHandshakeMs} = this.#edge.timeouts;
     if (this.#tlsServer === null || (tlsHandshakeMs === this.#handshakeMs && snapshot.http2 === this.#isHttp2Offered)) return;
+    if (this.#isHttp2Offered && !snapshot.http2) this.#edge.endHttp2(snapshot);
     this.#handshakeMs = tlsHandshakeMs;
     this.#isHttp2Offered = snapshot.http2;
     this.#tlsServer = this.#createTls();

@@ -80,6 +80,8 @@ export interface Downstream {
   endResponse(): void;
   /** The last call of an exchange: the connection goes on with the next request, which may begin before this returns. */
   completeExchange(): void;
+  /** The connection ends when what is under way on it is done. */
+  dismiss(): void;
   /** Drops a response of which nothing has left. */
   abandonResponse(): void;
   /**

@@ -38,6 +38,12 @@ export class Glitches {
     return level > GLITCH_LIMITS[kind].burst;
   }
 
+  /** The one that was counted last fills another quarter of the burst. */
+  isNotable(kind: Glitch): boolean {
+    const quarters = (this.#levels[POSITIONS[kind]] as number) / (GLITCH_LIMITS[kind].burst / 4);
+    return Math.floor(quarters) > Math.floor(quarters - 4 / GLITCH_LIMITS[kind].burst);
+  }
+
   /** Something happened that gives reason to as many. */
   forgive(kind: Glitch, count: number): void {
     const position = POSITIONS[kind];

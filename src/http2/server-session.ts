@@ -54,6 +54,15 @@ export class ServerSession<Context> extends Session<Context> {
     this.sender.output.writePing(0, DRAIN_PING, 0);
   }
 
+  /** The same for a client that is not wanted: it gets no time for further requests. */
+  dismiss(): void {
+    if (this.phase !== 'left' && this.phase !== 'closed') this.#leave();
+  }
+
+  protected override onNotableGlitches(): void {
+    this.#handler.onNotableGlitches();
+  }
+
   // The handler's side.
 
   /** The head of the response, or before it any number of interim ones. @param lines checked fields: `name: value CRLF` each */

@@ -19,6 +19,8 @@ export interface SessionHandler<Context> extends StreamHandler<Context> {
   onInvalidRequest(stream: Stream<Context>, fault: FaultCode): void;
   /** The client, which could send, has used up its time (`stream.patience`). The stream goes on. */
   onBodyTimeout(stream: Stream<Context>): void;
+  /** The client has filled a quarter of what is borne of some kind of glitch. Many connections could do that for ever. */
+  onNotableGlitches(): void;
   /** A request was refused before it became a stream: nobody else will count it. */
   onRefusedRequest(fault: FaultCode): void;
 }

@@ -268,7 +268,14 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
   protected abstract leaveIfDone(): void;
 
   onGlitch(glitch: Glitch): void {
-    if (this.glitches.isTooMany(glitch, this.nowMs)) this.onViolation(ERROR.ENHANCE_YOUR_CALM, GLITCH_FAULTS[glitch]);
+    const isTooMany = this.glitches.isTooMany(glitch, this.nowMs);
+    if (this.glitches.isNotable(glitch)) this.onNotableGlitches();
+    if (isTooMany) this.onViolation(ERROR.ENHANCE_YOUR_CALM, GLITCH_FAULTS[glitch]);
+  }
+
+  /** Those of this connection are not too many yet, but those of all of a peer's connections may be. */
+  protected onNotableGlitches(): void {
+    // Nothing, where there is nobody to hold it against.
   }
 
   /** Fails the connection (RFC 9113 §5.4.1). */

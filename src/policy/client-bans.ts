@@ -26,6 +26,10 @@ export class ClientBans {
     return this.isBanned(this.#nodeScope, ip);
   }
 
+  mayBeBanned(ip: IpAddress): boolean {
+    return !this.#neverBanned.has(ip);
+  }
+
   /** The order is that of cost and likelihood: nearly nobody is banned, and only of those does anything else matter. */
   isBanned(scope: BanScope, ip: IpAddress): boolean {
     const endMs = this.#table.findEndMs(scope, ip);

@@ -349,6 +349,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     const downstream = this.#requireDownstream();
     this.#record.fault = fault;
     this.#facts.login?.onUnanswered();
+    if (FAULTS[fault].dismissing) downstream.dismiss();
     // A response that cannot be completed must not look complete, and some faults have no answer.
     if (downstream.isResponseCommitted || FAULTS[fault].status === 0) {
       this.#cancel();

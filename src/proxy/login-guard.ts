@@ -7,10 +7,11 @@
 import type {LoginGuardSnapshot} from '#src/config/snapshot.ts';
 import type {Clock} from '#src/core/clock.ts';
 import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
-import {clientNetwork, formatCidr, type IpAddress} from '#src/core/ip.ts';
+import {clientCidr} from '#src/core/ip.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import {raiseBanLevel} from '#src/shared/ban-level.ts';
 import type {BanOrder, LoginDetection, LoginStage} from '#src/shared/messages.ts';
 import type {RateBuckets} from '#src/shared/rate-buckets.ts';
 import type {LoginTally} from '#src/proxy/login-tally.ts';
@@ -118,18 +119,13 @@ export class LoginGuard {
     if (buckets.take(strikes.keyHigh, strikes.keyLow, clock.nowMs, windowMs / ban.after, ban.after) === 0) return;
     buckets.clear(strikes.keyHigh, strikes.keyLow);
     const level = this.#bucket('level', '', client, LIMITS.banLevelMax, detection);
-    const doublings = Math.ceil(memory.debt(level.keyHigh, level.keyLow, clock.nowMs) / LIMITS.banLevelMs);
-    memory.take(level.keyHigh, level.keyLow, clock.nowMs, LIMITS.banLevelMs, LIMITS.banLevelMax);
+    const doublings = raiseBanLevel(memory, level.keyHigh, level.keyLow, clock.nowMs);
     this.count('banned', detection, client);
     if (!isEnforced) return;
-    this.parts.ban({customer: this.#customer, network: networkOf(client.ip), reason: `login guard ${name}: ${detection}`, forMs: Math.min(ban.forMs * 2 ** doublings, ban.maxMs)});
+    this.parts.ban({customer: this.#customer, network: clientCidr(client.ip), reason: `login guard ${name}: ${detection}`, forMs: Math.min(ban.forMs * 2 ** doublings, ban.maxMs)});
   }
 
   count(stage: LoginStage, detection: LoginDetection, client: ClientIdentity): void {
     this.parts.tally.count({customer: this.#customer, guard: this.snapshot.name, stage, detection, client: client.address});
   }
-}
-
-function networkOf(ip: IpAddress): string {
-  return formatCidr({base: clientNetwork(ip), prefixLength: ip.family === 4 ? 32 : 64});
 }

@@ -8,6 +8,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import {Certificates} from '#src/edge/certificates.ts';
 import {Edge} from '#src/edge/edge.ts';
 import {Listener} from '#src/edge/listener.ts';
+import {Offences} from '#src/edge/offences.ts';
 import {AccessLog} from '#src/observe/access-log.ts';
 import {ClientBans} from '#src/policy/client-bans.ts';
 import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
@@ -74,11 +75,13 @@ export class Proxy {
     const limitParts = {tables: new RateTables(memory.rateTables), hash};
     const bans = new ClientBans(new BanTable(memory.banTable, LIMITS.bansMax, hash), createBanScope(null, hash), clock, node);
     this.#passwords = new PasswordChecker(reportBug);
+    const banMemory = new RateBuckets(memory.loginMemory);
+    const offences = new Offences({clock, hash, bans, ban: environment.ban, memory: banMemory, buckets: limitParts.tables.forWindow(LIMITS.offencePointsMax * LIMITS.offencePointMs)});
     const {random} = environment;
     const tables = new Tables(limitParts, {thread, threads}, {
       buildGate: createGateBuilder({clock, hash, buckets: limitParts.tables.forWindow(LIMITS.credentialFailuresBurst * LIMITS.credentialFailureIntervalMs), passwords: this.#passwords, upstream: this.#upstream, random}),
       buildLogins: createLoginGuardsBuilder({
-        clock, wheel, hash, tally: this.#logins, ban: environment.ban, buckets: new RateBuckets(memory.loginBuckets), memory: new RateBuckets(memory.loginMemory),
+        clock, wheel, hash, tally: this.#logins, ban: environment.ban, buckets: new RateBuckets(memory.loginBuckets), memory: banMemory,
       }),
     });
     const tunnels = new Tunnels(new ConnectionTable(memory.tunnelTable, threads, thread, 2 * memory.connectionsMax));
@@ -86,7 +89,7 @@ export class Proxy {
     const exchanges = new ExchangePool(this.#gateway);
     const connectionTable = new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax);
     const descriptors = new DescriptorBudget(memory, threads, connectionTable);
-    this.#edge = new Edge({clock, wheel, hash, bans, connectionTable, descriptors, counters, acquireHandler: (downstream) => exchanges.acquire(downstream), reportBug}, node.timeouts, node.caps);
+    this.#edge = new Edge({clock, wheel, hash, bans, offences, connectionTable, descriptors, counters, acquireHandler: (downstream) => exchanges.acquire(downstream), reportBug}, node.timeouts, node.caps);
     this.#ticketKeys = Buffer.from(start.ticketKeys);
   }
 

@@ -73,6 +73,25 @@ for (const {glitch, name, begun = 0, first = Buffer.alloc(0), frame: frameOf} of
   });
 }
 
+test('every quarter of a burst is told, however long ago the last one was', () => {
+  const {burst, perSecond} = GLITCH_LIMITS.ping;
+  const peer = new Peer();
+  peer.send(opening());
+  assert.equal(peer.notable, 0);
+  const notable: number[] = [];
+  for (let i = 1; i <= burst; i++) {
+    const before = peer.notable;
+    peer.send(ping());
+    if (peer.notable > before) notable.push(i);
+  }
+  assert.deepEqual(notable, [1, 2, 3, 4].map((quarter) => Math.ceil(quarter * burst / 4)));
+  // All is forgiven, and counts again.
+  peer.pass(1000 * burst / perSecond);
+  for (let i = 0; i < burst; i++) peer.send(ping());
+  assert.equal(peer.notable, 8);
+  assert.deepEqual(peer.faults, []);
+});
+
 test('many settings in one frame', () => {
   const pairs = (count: number): Buffer => frame(FRAME.SETTINGS, 0, 0, Buffer.alloc(6 * count, '\xff\xff\0\0\0\0', 'latin1'));
   const peer = new Peer();

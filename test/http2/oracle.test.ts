@@ -225,6 +225,7 @@ describe('as the client', () => {
         onBackedUp: () => {},
         onDrain: goOn,
         onRefusedRequest: (fault) => handler.failures.push(fault),
+        onNotableGlitches: () => undefined,
         onConnectionError: (code, fault) => handler.failures.push(`${fault} ${code}`),
       };
     });

@@ -30,6 +30,8 @@ export class Peer implements SessionHandler<string> {
   readonly events: string[] = [];
   readonly streams = new Map<number, Stream<string>>();
   readonly faults: FaultCode[] = [];
+  /** How often glitches were notable. */
+  notable = 0;
   nowMs = 1_000_000;
   readonly #habit: Habit;
   readonly #decoder = new HpackDecoder(makeHuffmanScratch(), new DynamicTable());
@@ -168,6 +170,10 @@ export class Peer implements SessionHandler<string> {
 
   onDrain(stream: Stream<string>): void {
     this.events.push(`drain ${stream.id}`);
+  }
+
+  onNotableGlitches(): void {
+    this.notable++;
   }
 
   onRefusedRequest(fault: FaultCode): void {

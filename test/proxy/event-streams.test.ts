@@ -1,8 +1,11 @@
 /** Server-sent events and long polls: what there is to say is said at once, silence is no fault, and a client that goes is missed at once. */
 import assert from 'node:assert/strict';
 import {suite, test, type TestContext} from 'node:test';
-import {eventually} from '#test/support/eventually.ts';
+import {request, reset, windowUpdate} from '#test/http2/frames.ts';
+import {startStage} from '#test/http2-edge/stage.ts';
+import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream, type UpstreamPeer} from '#test/support/fake-upstream.ts';
+import {GET, Http2Client} from '#test/support/http2-client.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
 import {ROUTE_TIMEOUTS, acme} from '#test/support/snapshots.ts';
@@ -109,6 +112,57 @@ suite('a client that goes away is missed at once, without a tick of the clock', 
         }
         if (way === 'end') client.socket.end();
         else client.socket.resetAndDestroy();
+        await eventually('the application sees its connection end', () => !peer.isOpen);
+        assert.deepEqual(proxy.faults(), {client_gone: 1});
+      });
+    }
+  }
+});
+
+suite('a client that goes away with events that it has not read is missed at once as well', () => {
+  /** An application that goes on until nobody takes anything any more. */
+  async function fill(peer: UpstreamPeer): Promise<void> {
+    const events = Buffer.from(`data: ${'x'.repeat(65_000)}\n\n`);
+    const block = Buffer.concat([Buffer.from(`${events.length.toString(16)}\r\n`), events, Buffer.from('\r\n')]);
+    const write = (): void => {
+      while (!peer.socket.destroyed && peer.socket.write(block));
+    };
+    peer.socket.on('drain', write);
+    write();
+    for (let before = -1; peer.socket.bytesWritten !== before; await settle(50)) before = peer.socket.bytesWritten;
+    peer.socket.removeListener('drain', write);
+  }
+
+  for (const way of ['end', 'reset'] as const) {
+    test(`over HTTP/1.1, by ${way}`, async (context) => {
+      const {proxy, client, peer} = await ask(context);
+      peer.send(streamHead());
+      await eventually('the head is there', () => client.received.includes('\r\n\r\n'));
+      client.socket.pause();
+      await fill(peer);
+      // Whoever closes a socket with something unread in it resets it, but one may also only say that nothing more comes.
+      if (way === 'end') client.socket.end();
+      else client.socket.resetAndDestroy();
+      await eventually('the application sees its connection end', () => !peer.isOpen);
+      assert.deepEqual(proxy.faults(), {client_gone: 1});
+    });
+  }
+
+  for (const window of [65_535, 0x7fff_ffff]) {
+    for (const way of ['a reset of its stream', 'the end of its connection', 'a reset of its connection'] as const) {
+      test(`over HTTP/2 with a window of ${window}, by ${way}`, async (context) => {
+        const {proxy, upstream} = await startStage(context);
+        upstream.respond = () => streamHead();
+        const client = await Http2Client.open(context, proxy, {INITIAL_WINDOW_SIZE: window});
+        if (window > 65_535) client.send(windowUpdate(0, 0x7000_0000));
+        client.send(request(1, GET));
+        const {peer} = await upstream.nextRequest();
+        await eventually('the head is there', () => client.peek(1).status === 200);
+        if (window > 65_535) client.tls.socket.pause();
+        await fill(peer);
+        if (way === 'a reset of its stream') client.send(reset(1));
+        else if (way === 'the end of its connection') client.tls.socket.end();
+        else client.tls.socket.destroy();
         await eventually('the application sees its connection end', () => !peer.isOpen);
         assert.deepEqual(proxy.faults(), {client_gone: 1});
       });

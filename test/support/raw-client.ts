@@ -78,7 +78,7 @@ export class TlsClient extends RawClient {
 }
 
 /** Resolves when the handshake has succeeded or failed. */
-export async function connectRawTls(context: TestContext, port: number, options: ConnectionOptions): Promise<TlsClient> {
+export async function connectRawTls(context: TestContext, port: number, options: ConnectionOptions & {readonly localAddress?: string}): Promise<TlsClient> {
   const socket = connectTls({port, host: '127.0.0.1', rejectUnauthorized: false, ...options});
   context.after(() => { socket.destroy(); });
   const client = new TlsClient(socket);
