@@ -47,17 +47,30 @@ class RoundRobin implements Picker {
   }
 }
 
+/** Where `position` falls when the shares are laid end to end. -1 where there is none. */
+function pickByShare(shares: Float64Array, position: number): number {
+  let rest = position, last = -1;
+  for (let index = 0; index < shares.length; index++) {
+    const share = shares[index] ?? 0;
+    if (share === 0) continue;
+    last = index;
+    rest -= share;
+    if (rest < 0) break;
+  }
+  return last;
+}
+
 /** The fewest requests in flight for its weight. Ties go by weighted chance: without it every thread would send to the same one. */
 class LeastRequests implements Picker {
   readonly #endpoints: readonly Endpoint[];
   readonly #eligibility: Eligibility;
-  /** Loads as this pick saw them: other threads change them meanwhile. */
-  readonly #loads: Float64Array;
+  /** Weights of those that are tied for the least load, and 0 for all others. */
+  readonly #shares: Float64Array;
 
   constructor(endpoints: readonly Endpoint[], eligibility: Eligibility) {
     this.#endpoints = endpoints;
     this.#eligibility = eligibility;
-    this.#loads = new Float64Array(endpoints.length);
+    this.#shares = new Float64Array(endpoints.length);
   }
 
   pick(nowMs: number, _hash: number, random: number, exclude: number): number {
@@ -65,29 +78,20 @@ class LeastRequests implements Picker {
     let least = Infinity, weights = 0;
     for (let index = 0; index < this.#endpoints.length; index++) {
       const endpoint = this.#endpoints[index];
-      const load = endpoint !== undefined && this.#eligibility.has(index) ? loadOf(endpoint) : Infinity;
-      this.#loads[index] = load;
-      const weight = endpoint?.weight ?? 0;
+      this.#shares[index] = 0;
+      if (endpoint === undefined || !this.#eligibility.has(index)) continue;
+      // Read once: other threads change it meanwhile.
+      const load = loadOf(endpoint);
+      if (load > least) continue;
       if (load < least) {
         least = load;
-        weights = weight;
-      } else if (load === least) {
-        weights += weight;
+        weights = 0;
+        this.#shares.fill(0, 0, index);
       }
+      this.#shares[index] = endpoint.weight;
+      weights += endpoint.weight;
     }
-    return this.#pickTied(least, random * weights);
-  }
-
-  /** The endpoint at `position` of the weights of those with this load, laid end to end. */
-  #pickTied(load: number, position: number): number {
-    let rest = position, last = -1;
-    for (let index = 0; index < this.#endpoints.length; index++) {
-      if (this.#loads[index] !== load) continue;
-      last = index;
-      rest -= this.#endpoints[index]?.weight ?? 0;
-      if (rest < 0) break;
-    }
-    return last;
+    return pickByShare(this.#shares, random * weights);
   }
 }
 
@@ -98,48 +102,37 @@ class LeastRequests implements Picker {
 class RandomTwo implements Picker {
   readonly #endpoints: readonly Endpoint[];
   readonly #eligibility: Eligibility;
+  /** Weights of the eligible ones, and 0 for all others. */
+  readonly #shares: Float64Array;
 
   constructor(endpoints: readonly Endpoint[], eligibility: Eligibility) {
     this.#endpoints = endpoints;
     this.#eligibility = eligibility;
+    this.#shares = new Float64Array(endpoints.length);
   }
 
   pick(nowMs: number, _hash: number, random: number, exclude: number): number {
     if (!this.#eligibility.refresh(nowMs, exclude)) return -1;
-    const weights = this.#sumWeights();
+    for (let index = 0; index < this.#endpoints.length; index++) {
+      this.#shares[index] = this.#eligibility.has(index) ? this.#endpoints[index]?.weight ?? 0 : 0;
+    }
+    const weights = this.#sumBefore(this.#shares.length);
     const position = random * weights;
-    const first = this.#pickAt(position, -1);
+    const first = pickByShare(this.#shares, position);
     const one = this.#endpoints[first];
     if (one === undefined || one.weight >= weights) return first;
     // Where in the first one's weight the position fell is as random as the position was: it chooses the second.
-    const fraction = Math.min(Math.max((position - this.#sumWeightsBefore(first)) / one.weight, 0), 1);
-    const second = this.#pickAt(fraction * (weights - one.weight), first);
+    const fraction = Math.min(Math.max((position - this.#sumBefore(first)) / one.weight, 0), 1);
+    this.#shares[first] = 0;
+    const second = pickByShare(this.#shares, fraction * (weights - one.weight));
     const two = this.#endpoints[second];
     return two !== undefined && loadOf(two) < loadOf(one) ? second : first;
   }
 
-  #sumWeights(): number {
-    return this.#sumWeightsBefore(this.#endpoints.length);
-  }
-
-  #sumWeightsBefore(end: number): number {
-    let weights = 0;
-    for (let index = 0; index < end; index++) {
-      if (this.#eligibility.has(index)) weights += this.#endpoints[index]?.weight ?? 0;
-    }
-    return weights;
-  }
-
-  /** The endpoint at `position` of the weights of the eligible ones but `without`, laid end to end. */
-  #pickAt(position: number, without: number): number {
-    let rest = position, last = -1;
-    for (let index = 0; index < this.#endpoints.length; index++) {
-      if (index === without || !this.#eligibility.has(index)) continue;
-      last = index;
-      rest -= this.#endpoints[index]?.weight ?? 0;
-      if (rest < 0) break;
-    }
-    return last;
+  #sumBefore(end: number): number {
+    let sum = 0;
+    for (let index = 0; index < end; index++) sum += this.#shares[index] ?? 0;
+    return sum;
   }
 }
 
