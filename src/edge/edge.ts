@@ -11,7 +11,7 @@ import type {ClientBans} from '#src/policy/client-bans.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {ConnectionTable} from '#src/shared/connection-table.ts';
 import type {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
-import {NODE, faultColumn, type NodeColumn} from '#src/shared/counters.ts';
+import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
 import {makeSessionWorkspace} from '#src/http2/session-handler.ts';
 import type {Offences} from '#src/edge/offences.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
@@ -109,13 +109,11 @@ export class Edge {
   }
 
   count(column: NodeColumn): void {
-    const at = NODE[column];
-    this.#counters[at] = (this.#counters[at] as number) + 1;
+    count(this.#counters, column);
   }
 
   countFault(fault: FaultCode): void {
-    const at = faultColumn(fault);
-    this.#counters[at] = (this.#counters[at] as number) + 1;
+    countFault(this.#counters, fault);
   }
 
   /** The connection writes when everything of this turn of the event loop has been done. */

@@ -1,7 +1,7 @@
 /** What all exchanges of a proxy thread share. */
 import type {NodeSnapshot} from '#src/config/snapshot.ts';
 import type {Clock} from '#src/core/clock.ts';
-import {faultColumn, NODE, type NodeColumn} from '#src/shared/counters.ts';
+import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
 import type {CidrSet} from '#src/core/ip.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {KeyedHash} from '#src/core/keyed-hash.ts';
@@ -100,12 +100,10 @@ export class Gateway {
   }
 
   count(column: NodeColumn, by = 1): void {
-    const at = NODE[column];
-    this.#counters[at] = (this.#counters[at] as number) + by;
+    count(this.#counters, column, by);
   }
 
   countFault(fault: FaultCode): void {
-    const at = faultColumn(fault);
-    this.#counters[at] = (this.#counters[at] as number) + 1;
+    countFault(this.#counters, fault);
   }
 }

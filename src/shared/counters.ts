@@ -26,6 +26,18 @@ export function faultColumn(code: FaultCode): number {
   return NODE_COLUMNS.length + faultPosition(code);
 }
 
+/** @param row a thread's own row of the node table */
+export function count(row: Float64Array, column: NodeColumn, by = 1): void {
+  const at = NODE[column];
+  row[at] = (row[at] as number) + by;
+}
+
+/** @param row a thread's own row of the node table */
+export function countFault(row: Float64Array, code: FaultCode): void {
+  const at = faultColumn(code);
+  row[at] = (row[at] as number) + 1;
+}
+
 /** Upper bounds in seconds of the buckets of a duration histogram; one more bucket takes the rest. */
 export const DURATION_BOUNDS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
 

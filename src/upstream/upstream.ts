@@ -5,7 +5,7 @@ import type {DialTarget} from '#src/core/dial-guard.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
-import {NODE, faultColumn, type NodeColumn} from '#src/shared/counters.ts';
+import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 
 /** Writes a line into the daemon log. */
@@ -48,13 +48,11 @@ export class Upstream {
   }
 
   count(column: NodeColumn): void {
-    const at = NODE[column];
-    this.#counters[at] = (this.#counters[at] as number) + 1;
+    count(this.#counters, column);
   }
 
   countFault(fault: FaultCode): void {
-    const at = faultColumn(fault);
-    this.#counters[at] = (this.#counters[at] as number) + 1;
+    countFault(this.#counters, fault);
   }
 
   /** Tells the operator why TLS with a server fails; whose certificate it is about is nothing for the client. */
