@@ -71,12 +71,12 @@ export type BasicInput = NonNullable<AuthInput[string]['basic']>;
 
 function checkBasic({users, users_file: file}: {readonly users: Readonly<Record<string, string>>; readonly users_file?: string | undefined}): readonly Finding[] {
   if (file !== undefined || Object.keys(users).length > 0) return [];
-  return [{path: [], found: 'no user at all', allowed: 'users, users_file, or both', remedy: 'add a user'}];
+  return [{path: [], needs: [['users'], ['users_file']], found: 'no user at all', allowed: 'users, users_file, or both', remedy: 'add a user'}];
 }
 
 function checkMethod({basic, forward}: {readonly basic?: unknown; readonly forward?: unknown}): readonly Finding[] {
   if ((basic === undefined) !== (forward === undefined)) return [];
-  return [{path: [], found: basic === undefined ? 'a way that says nothing' : 'both basic and forward', allowed: 'exactly one of basic and forward', remedy: basic === undefined ? 'add one of them' : 'keep one of them'}];
+  return [{path: [], needs: basic === undefined ? [['basic'], ['forward']] : [], found: basic === undefined ? 'a way that says nothing' : 'both basic and forward', allowed: 'exactly one of basic and forward', remedy: basic === undefined ? 'add one of them' : 'keep one of them'}];
 }
 
 interface UserFacts {

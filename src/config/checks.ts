@@ -19,13 +19,16 @@ export interface Finding extends Complaint {
   readonly path: ConfigPath;
   /** Where the problem is shown; the value by default. */
   readonly part?: 'key' | 'value';
-  /** What must be right for this to be more than a consequence, from the section that is checked: by default all of it. */
-  readonly needs?: readonly ConfigPath[];
+  /**
+   * What must be right for this to be more than a consequence, from the section that is checked. Of what is there, nothing; of what is
+   * missing or has its default, that nothing wrong was left out in its place.
+   */
+  readonly needs: readonly ConfigPath[];
 }
 
 export function checked<S extends z.ZodType>(schema: S, check: (value: z.output<S>) => readonly Finding[]): S {
   return schema.check((context) => {
-    for (const {path, found, allowed, remedy, part = 'value', needs = [[]]} of check(context.value)) {
+    for (const {path, found, allowed, remedy, part = 'value', needs} of check(context.value)) {
       const params: IssueParameters = {found, allowed, remedy, part, needs: {paths: needs, depth: path.length}};
       // The values are right as such, so the checks of what is around this section can run, too.
       context.issues.push({code: 'custom', input: context.value, path: [...path], params: {...params}, continue: true});
@@ -41,13 +44,14 @@ export interface Occurrence {
 
 /** Every occurrence but the first. `what` continues "found": for example `the name of another listener`. */
 export function findRepeated(occurrences: readonly Occurrence[], what: string): readonly Finding[] {
-  const seen = new Set<string>();
+  const seen = new Map<string, ConfigPath>();
   return occurrences.flatMap(({text, path}) => {
-    if (!seen.has(text)) {
-      seen.add(text);
+    const first = seen.get(text);
+    if (first === undefined) {
+      seen.set(text, path);
       return [];
     }
-    return [{path, needs: [], found: `${quote(text)}, ${what}`, allowed: 'each once', remedy: 'remove or change one of the two'}];
+    return [{path, needs: [first, path], found: `${quote(text)}, ${what}`, allowed: 'each once', remedy: 'remove or change one of the two'}];
   });
 }
 

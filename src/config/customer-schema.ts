@@ -128,7 +128,7 @@ const customerCapsSection = checked(section({
   websockets: integer(1, WEBSOCKETS_MAX).prefault(2000).describe('Open WebSockets of this customer (503 above).'),
   websockets_per_client: integer(1, WEBSOCKETS_MAX).prefault(100).describe('Open WebSockets of one client with this customer: an IPv4 address or an IPv6 /64 (429 above).'),
 }), ({websockets, websockets_per_client: perClient}) => (perClient <= websockets ? [] : [{
-  path: ['websockets_per_client'], found: String(perClient), allowed: `at most caps.websockets (${websockets})`, remedy: 'lower it: one client could take every WebSocket of the customer',
+  path: ['websockets_per_client'], needs: [['websockets'], ['websockets_per_client']], found: String(perClient), allowed: `at most caps.websockets (${websockets})`, remedy: 'lower it: one client could take every WebSocket of the customer',
 }])).prefault({});
 
 const sourceAddressSection = section({

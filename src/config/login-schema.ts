@@ -63,7 +63,7 @@ function checkFailure({statuses, redirect_to: redirects, without_cookie: cookie}
   readonly statuses: readonly number[]; readonly redirect_to: readonly string[]; readonly without_cookie?: string | undefined;
 }): readonly Finding[] {
   if (statuses.length > 0 || redirects.length > 0 || cookie !== undefined) return [];
-  return [{path: [], found: 'nothing that would be a failure', allowed: 'at least one of statuses, redirect_to and without_cookie', remedy: 'say what a failed attempt looks like'}];
+  return [{path: [], needs: [['statuses'], ['redirect_to'], ['without_cookie']], found: 'nothing that would be a failure', allowed: 'at least one of statuses, redirect_to and without_cookie', remedy: 'say what a failed attempt looks like'}];
 }
 
 export function compileLoginGuards(guards: z.output<typeof loginGuardsSection>): readonly LoginGuardSnapshot[] {

@@ -31,7 +31,7 @@ function checkRedirects({listeners}: NodeFacts): readonly Finding[] {
     if (listener.redirect_to_https === false) return [];
     const path = ['listeners', index, 'redirect_to_https'];
     if (listener.protocol === 'https') {
-      return [{path, needs: [['listeners', index]], found: 'a redirect to https on a https listener', allowed: 'redirect_to_https on listeners with protocol: http', remedy: 'remove the key'}];
+      return [{path, needs: [], found: 'a redirect to https on a https listener', allowed: 'redirect_to_https on listeners with protocol: http', remedy: 'remove the key'}];
     }
     const target = findRedirectTarget(listener, listeners);
     if (target === undefined) {

@@ -55,7 +55,7 @@ const capsSection = checked(section({
   connections: integer(1, CONNECTIONS_MAX).prefault(20_000).describe('Open client connections of the whole node. Each proxied request needs up to two file descriptors.'),
   connections_per_client: integer(1, CONNECTIONS_MAX).prefault(512).describe('Open connections of one client: an IPv4 address or an IPv6 /64.'),
 }), ({connections, connections_per_client: perClient}) => (perClient <= connections ? [] : [{
-  path: ['connections_per_client'], found: String(perClient), allowed: `at most caps.connections (${connections})`, remedy: 'lower it: one client could take every connection of the node',
+  path: ['connections_per_client'], needs: [['connections'], ['connections_per_client']], found: String(perClient), allowed: `at most caps.connections (${connections})`, remedy: 'lower it: one client could take every connection of the node',
 }])).prefault({});
 
 const logSection = section({

@@ -26,19 +26,36 @@ export interface Parsed<T> extends Placement {
 
 export const WHOLE: Placement = {placeOf: (path) => path, isLost: () => false};
 
+/** What stands for keys that entries of these lists cannot be without, so that the rest of the entry is judged. No finding is about them. */
+const STAND_INS_OF_ENTRIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  limits: {name: 'unknown', rate: '1/s'},
+  login_guards: {name: 'unknown'},
+  routes: {path: '/'},
+  rules: {name: 'unknown'},
+};
+
+function standInsAt(place: ConfigPath): Readonly<Record<string, string>> {
+  const [list = '', entry = ''] = place.slice(-2);
+  return typeof entry === 'number' ? STAND_INS_OF_ENTRIES[list] ?? {} : {};
+}
+
 /** @param standIns values of the keys at the top without which there would be no value at all */
 export function parsePartial<S extends z.ZodType>(schema: S, root: unknown, standIns: Readonly<Record<string, unknown>>, report: Report): Parsed<z.output<S>> {
   const parsed = schema.safeParse(root);
   if (parsed.success) return {...WHOLE, value: parsed.data};
-  reportIssues(report, root, parsed.error.issues);
+  const {issues: all} = parsed.error;
+  const wrong = all.filter((issue) => !isFinding(issue));
+  // Next to wrong values, findings are made anew on what is left.
+  const firm = wrong.length === 0 ? all : all.filter((issue) => needsOf(issue) === null);
+  reportIssues(report, root, firm);
   let value: z.output<S> | null = null;
   // Runs where no value is wrong as such, whatever was found between values.
   const capturing = schema.check((context) => {
     value = context.value;
   });
-  const said = new Set(parsed.error.issues.map((issue) => describe(issue, WHOLE)));
+  const said = new Set(firm.map((issue) => describe(issue, WHOLE)));
   const remainder = new Remainder(root, standIns);
-  for (let issues: readonly Issue[] = parsed.error.issues; remainder.lose(issues.filter((issue) => !isFinding(issue)));) {
+  for (let issues: readonly Issue[] = all; remainder.lose(issues.filter((issue) => !isFinding(issue)));) {
     issues = capturing.safeParse(remainder.value).error?.issues ?? [];
     const fresh = issues.filter((issue) => needsOf(issue)?.every((need) => !remainder.isLost(need)) === true && !said.has(describe(issue, remainder)));
     for (const issue of fresh) said.add(describe(issue, remainder));
@@ -132,14 +149,18 @@ class Remainder implements Placement {
   }
 
   #isReplaced(place: ConfigPath): boolean {
-    return place.length === 1 && Object.hasOwn(this.#standIns, place[0] as string);
+    const standIns = place.length === 1 ? this.#standIns : standInsAt(place.slice(0, -1));
+    return Object.hasOwn(standIns, place.at(-1) ?? '');
   }
 
   #copy(value: unknown, path: ConfigPath): unknown {
     if (typeof value !== 'object' || value === null) return value;
     const kept = Object.entries(value).map(([step, inner]) => [step, inner, [...path, Array.isArray(value) ? Number(step) : step]] as const)
       .filter(([, , place]) => !this.#lost.has(JSON.stringify(place)));
-    if (!Array.isArray(value)) return Object.fromEntries(kept.map(([step, inner, place]) => [step, this.#copy(inner, place)]));
+    if (!Array.isArray(value)) {
+      const missing = Object.entries(standInsAt(path)).filter(([key]) => this.#lost.has(JSON.stringify([...path, key])));
+      return Object.fromEntries([...missing, ...kept.map(([step, inner, place]) => [step, this.#copy(inner, place)] as const)]);
+    }
     const list = kept.map(([, inner, place]) => this.#copy(inner, place));
     this.#positions.set(list, kept.map(([step]) => Number(step)));
     return list;

@@ -32,7 +32,7 @@ interface ChangesFacts {
 export function checkRedirect({to, keep_path: keepPath}: RedirectFacts): readonly Finding[] {
   if (!keepPath || (to !== '/' && !/[?#]/.test(to))) return [];
   return [{
-    path: ['to'],
+    path: ['to'], needs: [],
     found: `${quote(to)} with keep_path`,
     allowed: to === '/' ? 'a URL or path that differs from the request' : 'a URL or path without query and fragment, so that the path of the request can follow',
     remedy: 'correct it, or remove keep_path',
@@ -41,7 +41,7 @@ export function checkRedirect({to, keep_path: keepPath}: RedirectFacts): readonl
 
 export function checkRespond({status, body}: RespondFacts): readonly Finding[] {
   if (body === '' || (status !== 204 && status !== 205 && status !== 304)) return [];
-  return [{path: ['body'], found: `a body with status ${status}`, allowed: 'no body with 204, 205 and 304 (RFC 9110 §15)', remedy: 'remove the body, or use another status'}];
+  return [{path: ['body'], needs: [], found: `a body with status ${status}`, allowed: 'no body with 204, 205 and 304 (RFC 9110 §15)', remedy: 'remove the body, or use another status'}];
 }
 
 export function checkRoute(route: RouteFacts): readonly Finding[] {
@@ -52,21 +52,23 @@ export function checkRoute(route: RouteFacts): readonly Finding[] {
 export function checkWebSocket({origins}: {readonly origins: readonly string[]}): readonly Finding[] {
   const index = origins.indexOf('any');
   if (index < 0 || origins.length === 1) return [];
-  return [{path: ['origins', index], found: 'any, with other origins', allowed: 'any alone, or a list of origins without it', remedy: 'remove any, or the others'}];
+  return [{path: ['origins', index], needs: [], found: 'any, with other origins', allowed: 'any alone, or a list of origins without it', remedy: 'remove any, or the others'}];
 }
 
 function checkUpgrade({methods, pool, websocket}: RouteFacts): readonly Finding[] {
   if (websocket === undefined) return [];
-  if (pool === undefined) return [{path: ['websocket'], part: 'key', found: 'websocket on a route without a pool', allowed: 'websocket with `pool`', remedy: 'remove the key'}];
+  if (pool === undefined) return [{path: ['websocket'], part: 'key', needs: [['pool']], found: 'websocket on a route without a pool', allowed: 'websocket with `pool`', remedy: 'remove the key'}];
   if (methods.length === 0 || methods.includes('GET')) return [];
-  return [{path: ['websocket'], part: 'key', found: 'websocket on a route without GET', allowed: 'GET among the methods: a WebSocket begins with it', remedy: 'add GET, or remove the key'}];
+  return [{path: ['websocket'], part: 'key', needs: [['methods']], found: 'websocket on a route without GET', allowed: 'GET among the methods: a WebSocket begins with it', remedy: 'add GET, or remove the key'}];
 }
 
+const ACTIONS = ['pool', 'redirect', 'respond'] as const;
+
 function checkAction(route: RouteFacts): readonly Finding[] {
-  const actions = (['pool', 'redirect', 'respond'] as const).filter((key) => route[key] !== undefined);
+  const actions = ACTIONS.filter((key) => route[key] !== undefined);
   if (actions.length === 1) return [];
   return [{
-    path: [],
+    path: [], needs: actions.length === 0 ? ACTIONS.map((key) => [key]) : [],
     found: actions.length === 0 ? 'a route that says nothing about what to do' : `a route with ${actions.join(' and ')}`,
     allowed: 'exactly one of pool, redirect and respond',
     remedy: actions.length === 0 ? 'add one of them' : 'keep one of them',
@@ -76,11 +78,11 @@ function checkAction(route: RouteFacts): readonly Finding[] {
 function checkPrefix(route: RouteFacts): readonly Finding[] {
   const keys = (['replace_prefix', 'strip_prefix'] as const).filter((key) => route[key] !== undefined);
   const findings = keys.filter(() => route.match !== 'prefix' || route.pool === undefined).map((key): Finding => ({
-    path: [key], part: 'key',
+    path: [key], part: 'key', needs: route.pool === undefined ? [['pool']] : [],
     found: `${key} on a route ${route.pool === undefined ? 'without a pool' : 'with match: exact'}`, allowed: `${key} with \`pool\` and match: prefix`, remedy: 'remove the key',
   }));
   if (keys.length < 2) return findings;
-  return [...findings, {path: ['strip_prefix'], part: 'key', found: 'strip_prefix with replace_prefix', allowed: 'one of the two', remedy: 'remove one: strip_prefix is the same as replace_prefix: /'}];
+  return [...findings, {path: ['strip_prefix'], part: 'key', needs: [], found: 'strip_prefix with replace_prefix', allowed: 'one of the two', remedy: 'remove one: strip_prefix is the same as replace_prefix: /'}];
 }
 
 /** Two routes that match the same requests: one of them would never be used. */
@@ -101,6 +103,6 @@ export function checkSite({routes}: {readonly routes: readonly RouteFacts[]}): r
 
 export function checkChanges({set, remove}: ChangesFacts): readonly Finding[] {
   return remove.flatMap((name, index) => (Object.hasOwn(set, name)
-    ? [{path: ['remove', index], found: `${quote(name)}, which is also set`, allowed: 'a field either set or removed', remedy: 'remove one of the two: a field that is set replaces what was there'}]
+    ? [{path: ['remove', index], needs: [], found: `${quote(name)}, which is also set`, allowed: 'a field either set or removed', remedy: 'remove one of the two: a field that is set replaces what was there'}]
     : []));
 }

@@ -55,7 +55,7 @@ interface RuleFacts {
 
 function checkRule({methods, path, query, headers}: RuleFacts): readonly Finding[] {
   if (methods.length > 0 || path !== undefined || query !== undefined || Object.keys(headers).length > 0) return [];
-  return [{path: [], found: 'a rule without a condition, which every request would match', allowed: 'at least one of methods, path, query and headers', remedy: 'add a condition'}];
+  return [{path: [], needs: [['methods'], ['path'], ['query'], ['headers']], found: 'a rule without a condition, which every request would match', allowed: 'at least one of methods, path, query and headers', remedy: 'add a condition'}];
 }
 
 export function compileRules(rules: z.output<typeof rulesSection>): readonly RuleSnapshot[] {

@@ -29,9 +29,9 @@ interface LimitFacts {
 
 function checkLimit({key, key_name: keyName}: LimitFacts): readonly Finding[] {
   const isNamed = key === 'header' || key === 'cookie';
-  if (isNamed && keyName === undefined) return [{path: ['key'], found: `key: ${key} without key_name`, allowed: `the name of the ${key}`, remedy: 'add key_name'}];
+  if (isNamed && keyName === undefined) return [{path: ['key'], needs: [['key_name']], found: `key: ${key} without key_name`, allowed: `the name of the ${key}`, remedy: 'add key_name'}];
   if (isNamed || keyName === undefined) return [];
-  return [{path: ['key_name'], part: 'key', found: `key_name with key: ${key}`, allowed: 'key_name with key: header or key: cookie', remedy: 'remove it, or correct the key'}];
+  return [{path: ['key_name'], part: 'key', needs: [['key']], found: `key_name with key: ${key}`, allowed: 'key_name with key: header or key: cookie', remedy: 'remove it, or correct the key'}];
 }
 
 /** Timeouts that sites and routes may set; where they do not, the next outer level decides. */

@@ -21,10 +21,10 @@ export const tlsSection = checked(section({
 
 function checkTls({ca, cert, key, insecure}: TlsFacts): readonly Finding[] {
   const findings: Finding[] = [];
-  if (cert !== undefined && key === undefined) findings.push({path: ['cert'], part: 'key', found: 'cert without a key', allowed: '`cert` and `key` together', remedy: 'add the key `key`'});
-  if (key !== undefined && cert === undefined) findings.push({path: ['key'], part: 'key', found: 'key without a certificate', allowed: '`cert` and `key` together', remedy: 'add the key `cert`'});
+  if (cert !== undefined && key === undefined) findings.push({path: ['cert'], part: 'key', needs: [['key']], found: 'cert without a key', allowed: '`cert` and `key` together', remedy: 'add the key `key`'});
+  if (key !== undefined && cert === undefined) findings.push({path: ['key'], part: 'key', needs: [['cert']], found: 'key without a certificate', allowed: '`cert` and `key` together', remedy: 'add the key `cert`'});
   if (ca !== undefined && insecure !== undefined) {
-    findings.push({path: ['insecure'], part: 'key', found: 'insecure together with ca', allowed: 'one of the two', remedy: 'remove `insecure`; what is not verified needs no `ca`'});
+    findings.push({path: ['insecure'], part: 'key', needs: [], found: 'insecure together with ca', allowed: 'one of the two', remedy: 'remove `insecure`; what is not verified needs no `ca`'});
   }
   return findings;
 }
