@@ -2,6 +2,7 @@
 import {drawOverview} from './overview-plot.ts';
 import {drawPlot} from './plot.ts';
 import {formatMarkdown, formatRatio, formatValue, markdownTable, type Row} from './report.ts';
+import {stageTable, type StageResults} from './stage-results.ts';
 import {ratioOfColumn, spreadOfColumn, type Results, type ScenarioResult} from './results.ts';
 
 const OVERVIEW = 'overview';
@@ -43,8 +44,10 @@ function ratioTable(scenarios: readonly ScenarioResult[], peers: readonly string
   return rows.length === 0 ? [] : markdownTable([['', 'Torwart', ...shown], ...rows]);
 }
 
-/** The parts of documents, by name; paths are relative to the folder of the document. */
-function partsOf(results: Results, date: string): Record<string, (folder: string) => string[]> {
+/** Parts of documents, by name. `folder` leads from the document to the results, with a slash at its end. */
+export type Parts = Readonly<Record<string, (folder: string) => readonly string[]>>;
+
+export function resultParts(results: Results, date: string): Parts {
   const headlines = HEADLINES.flatMap(name => results.scenarios.filter(scenario => scenario.name === name));
   return {
     'bench-overview': folder => [
@@ -59,9 +62,12 @@ function partsOf(results: Results, date: string): Record<string, (folder: string
   };
 }
 
-/** Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->`. `folder` leads from the document to the results, with a slash at its end. */
-export function publish(document: string, folder: string, results: Results, date: string): string {
-  const parts = partsOf(results, date);
+export function stageParts(results: StageResults, date: string): Parts {
+  return {'bench-stages': folder => [...stageTable(results), '', `From [${date}-stages.json](${folder}${date}-stages.json).`]};
+}
+
+/** Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->`. */
+export function publish(document: string, folder: string, parts: Parts): string {
   return document.replaceAll(/<!-- (bench-\w+) -->\n[^]*?<!-- \/\1 -->/g, (_whole, name: string) => {
     const part = parts[name];
     if (part === undefined) throw new Error(`there is no part ${name} to publish`);

@@ -3,7 +3,7 @@ import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import {describe, it} from 'node:test';
-import {describeResults, publish} from '../../bench/harness/publication.ts';
+import {describeResults, publish, resultParts, stageParts} from '../../bench/harness/publication.ts';
 import {makePublishedFiles} from '../../bench/harness/published-files.ts';
 import {findDifference, mergeResults, type Results, type ScenarioResult} from '../../bench/harness/results.ts';
 import {readResults, writeResults} from '../../bench/harness/save.ts';
@@ -29,6 +29,8 @@ function results(...scenarios: ScenarioResult[]): Results {
   };
 }
 
+const PARTS = resultParts(results(scenario('get-c64', 80)), '2026-01-02');
+
 describe('what states numbers', () => {
   it('agrees with the results files: npm run bench:publish', () => {
     for (const [file, text] of makePublishedFiles(ROOT)) assert.equal(readFileSync(path.join(ROOT, file), 'utf8'), text, `${file} is out of date: npm run bench:publish`);
@@ -36,16 +38,22 @@ describe('what states numbers', () => {
 
   it('is replaced between its marks, and nowhere else', () => {
     const document = 'before 0.10\n<!-- bench-equal -->\nold\n<!-- /bench-equal -->\nafter\n<!-- bench-bare -->\n<!-- /bench-bare -->\n';
-    const text = publish(document, 'there/', results(scenario('get-c64', 80)), '2026-01-02');
+    const text = publish(document, 'there/', PARTS);
     assert.match(text, /^before 0\.10\n<!-- bench-equal -->\n\|/);
     assert.match(text, /\| the get-c64 \| 80 req \/ CPU s \| 0\.80 \(0\.80 to 0\.80\) \|\n<!-- \/bench-equal -->\nafter\n/);
     assert.match(text, /\|  \| Torwart \| caddy \|\n.*\n\| the get-c64 \| 80 req \/ CPU s \| 1\.60 /);
     assert.doesNotMatch(text, /old/);
-    assert.equal(publish(text, 'there/', results(scenario('get-c64', 80)), '2026-01-02'), text);
+    assert.equal(publish(text, 'there/', PARTS), text);
+  });
+
+  it('has the stages of a request too', () => {
+    const {machine, versions} = results(), parts = stageParts({machine, versions, stages: [{name: 'parse', samples: [90, 100, 120]}]}, '2026-01-03');
+    const text = publish('<!-- bench-stages -->\n<!-- /bench-stages -->\n', 'there/', parts);
+    assert.match(text, /\n\| parse \| 100 \(90 to 120\) \|\n\nFrom \[2026-01-03-stages\.json\]\(there\/2026-01-03-stages\.json\)\.\n<!--/);
   });
 
   it('has a name that is known', () => {
-    assert.throws(() => publish('<!-- bench-nothing -->\n<!-- /bench-nothing -->', '', results(), '2026-01-02'), /no part bench-nothing/);
+    assert.throws(() => publish('<!-- bench-nothing -->\n<!-- /bench-nothing -->', '', PARTS), /no part bench-nothing/);
   });
 
   it('is a Markdown file with a plot for each group and one of all', () => {
