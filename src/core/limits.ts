@@ -29,6 +29,8 @@ export const LIMITS = {
   lingerBytesMax: 1024 * 1024,
   /** A client has ended its side of a tunnel: so long the application may be silent then. */
   tunnelFarewellMs: 10_000,
+  /** What one read of a client's cleartext connection may bring. */
+  clientReadBytes: 64 * 1024,
   /** What one read of an upstream may bring. Larger than 64 KiB, so that a 64 KiB body and its head come at once. */
   readBufferBytes: 128 * 1024,
   /** Buffers of that size that a thread keeps for pieces of bodies on their way to clients. */

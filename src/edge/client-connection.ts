@@ -6,26 +6,19 @@ import type {Socket} from 'node:net';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {copyBytes, keepBytes} from '#src/core/bytes.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {withoutRates, type ClientPatience} from '#src/core/patience.ts';
 import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
 import {CONTINUE_RESPONSE, UPGRADE_LINES, connectionLine, reasonPhrase, responseFramingLine, statusLine} from '#src/http1/encode.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import {ReadValve} from '#src/transport/read-valve.ts';
 import {ClientPace} from '#src/edge/client-pace.ts';
+import type {Phase, Waiting} from '#src/edge/connection-phase.ts';
 import type {Edge, EdgeConnection} from '#src/edge/edge.ts';
 import {ResponseWriter} from '#src/edge/response-writer.ts';
 import {createMemo, type ConnectionMemo, type ContentHandler, type Downstream, type RequestHandler, type TlsFacts} from '#src/edge/request-handler.ts';
-
-/**
- * `idle`: between requests; `head`: part of a head is here; `exchange`: a request is being answered; `surplus`: it has been answered, and the
- * rest of its body is thrown away; `unread`: so much of the answers has not left that the next request waits; `tunnel`: no requests any more,
- * but bytes of another protocol; `lingering`: the answer has been sent and the connection ends; `closed`.
- */
-type Phase = 'idle' | 'head' | 'exchange' | 'surplus' | 'unread' | 'tunnel' | 'lingering' | 'closed';
-
-/** What the deadline that is armed stands for. It is not disarmed when a phase ends: `none` makes it a no-op. */
-type Waiting = 'none' | 'first_request' | 'keep_alive' | 'head' | 'body' | 'drain' | 'linger';
 
 export class ClientConnection extends Deadlined implements Downstream, EdgeConnection, BodySink {
   readonly peer: ClientIdentity;
@@ -35,6 +28,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   bytesReceived = 0;
   readonly #edge: Edge;
   readonly #socket: Socket;
+  readonly #valve: ReadValve;
   readonly #writer: ResponseWriter;
   readonly #body = new BodyDecoder();
   #phase: Phase = 'idle';
@@ -45,7 +39,6 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   #isReadingHeads = false;
   #isHttp10 = false;
   #isPersistent = true;
-  #isReadPaused = false;
   /** The body's remaining length can be thrown away to keep the connection. */
   #isBodySkippable = false;
   #lingerBytes = 0;
@@ -55,7 +48,8 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     super();
     this.#edge = edge;
     this.#socket = socket;
-    this.#writer = new ResponseWriter(socket, edge.buffers);
+    this.#valve = new ReadValve(socket);
+    this.#writer = new ResponseWriter(socket, tls !== null, edge.buffers);
     this.peer = peer;
     this.listener = listener;
     this.tls = tls;
@@ -66,17 +60,28 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
 
   get protocol(): string { return this.#isHttp10 ? 'HTTP/1.0' : 'HTTP/1.1'; }
 
-  // The socket's events. They arrive through `attachSocket`.
+  // The socket's events. They arrive through the listener's `attach…`.
 
+  /**
+   * Bytes in the thread's one buffer, which the next read overwrites. A head is only looked at; of all else a copy is made.
+   * @param length of what was read into `edge.readBuffer`
+   */
+  onLentData(length: number): void {
+    const {readBuffer} = this.#edge;
+    if (this.#phase === 'idle') this.#readHeads(readBuffer, length);
+    else this.onData(copyBytes(readBuffer, 0, length));
+  }
+
+  /** The bytes are the connection's own: slices of them may be kept. */
   onData(chunk: Buffer): void {
     switch (this.#phase) {
       case 'idle':
-        this.#readHeads(chunk);
+        this.#readHeads(chunk, chunk.length);
         break;
       case 'head': {
         const bytes = this.#stash === null ? chunk : Buffer.concat([this.#stash, chunk]);
         this.#stash = null;
-        this.#readHeads(bytes, chunk);
+        this.#readHeads(bytes, bytes.length, chunk);
         break;
       }
       case 'exchange':
@@ -152,25 +157,23 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   /** Called when the process drains. */
-  endIfIdle(): void {
-    if (this.#phase === 'idle') this.#socket.end();
-  }
+  endIfIdle(): void { if (this.#phase === 'idle') this.#socket.end(); }
 
   setPatience(patience: ClientPatience): void { this.#pace.patience = patience; }
 
   // Reading requests.
 
   /** @param fresh the newest piece of `bytes`, where part of a head was here before */
-  #readHeads(bytes: Buffer, fresh: Buffer = bytes): void {
-    const {requestHead: head, clock, timeouts} = this.#edge;
+  #readHeads(bytes: Buffer, length: number, fresh: Buffer = bytes): void {
+    const {requestHead: head, clock, timeouts, readBuffer} = this.#edge;
     let at = 0;
     this.#isReadingHeads = true;
-    while (at < bytes.length && (this.#phase === 'idle' || this.#phase === 'head')) {
+    while (at < length && (this.#phase === 'idle' || this.#phase === 'head')) {
       // A head can only have become complete, or wrong in another way than before, with a line end or at its limit.
-      const isWorthParsing = this.#phase === 'idle' || fresh.includes(0x0a) || fresh.includes(0x0d) || bytes.length > LIMITS.requestHeadBytesMax / 2;
-      const end = isWorthParsing ? head.parse(bytes, at, bytes.length) : INCOMPLETE;
+      const isWorthParsing = this.#phase === 'idle' || fresh.includes(0x0a) || fresh.includes(0x0d) || length > LIMITS.requestHeadBytesMax / 2;
+      const end = isWorthParsing ? head.parse(bytes, at, length) : INCOMPLETE;
       if (end === INCOMPLETE) {
-        this.#stash = at === 0 ? bytes : bytes.subarray(at);
+        this.#stash = keepBytes(bytes, at, length, readBuffer);
         if (this.#phase === 'idle') this.#wait('head', clock.nowMs + timeouts.requestHeadMs);
         this.#phase = 'head';
         break;
@@ -179,26 +182,28 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
         this.#refuse(head.fault);
         break;
       }
-      at = this.#beginExchange(bytes, at, end);
+      this.#beginExchange(end - at);
+      // The body and further requests are kept.
+      bytes = keepBytes(bytes, end, length, readBuffer);
+      length = bytes.length;
+      at = this.#isExchanging && !this.#body.isComplete ? this.#readBody(bytes, 0) : 0;
     }
     this.#isReadingHeads = false;
-    if (at < bytes.length && (this.#isExchanging || this.#phase === 'unread')) this.#stash = bytes.subarray(at);
+    if (at < length && (this.#isExchanging || this.#phase === 'unread')) this.#stash = bytes.subarray(at, length);
   }
 
   get #isExchanging(): boolean { return this.#phase === 'exchange' || this.#phase === 'surplus'; }
 
-  /** Hands over one request and what is here of its body. Returns the position after that. */
-  #beginExchange(bytes: Buffer, start: number, headEnd: number): number {
+  #beginExchange(headBytes: number): void {
     const {requestHead: head} = this.#edge;
     const handler = this.#openExchange();
-    this.bytesReceived = headEnd - start;
+    this.bytesReceived = headBytes;
     this.#isHttp10 = head.minorVersion === 0;
     this.#isPersistent = head.isPersistent;
     // Whether the body comes after a refusal of `Expect` is up to the client (RFC 9110 §10.1.1): the next bytes could be either.
     this.#isBodySkippable = head.bodyLength >= 0 && head.bodyLength <= LIMITS.pipelineBytesMax && head.expect === '';
     this.#body.begin(head.bodyLength);
     handler.onRequest(head);
-    return this.#body.isComplete || !this.#isExchanging ? headEnd : this.#readBody(bytes, headEnd);
   }
 
   #openExchange(): RequestHandler {
@@ -235,7 +240,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     const at = this.#body.isComplete ? 0 : this.#readBody(chunk, 0);
     if (at === chunk.length) return;
     const rest = chunk.subarray(at);
-    if (this.#phase === 'idle') this.#readHeads(rest);
+    if (this.#phase === 'idle') this.#readHeads(rest, rest.length);
     else if (this.#isExchanging || this.#phase === 'unread') this.#keepForLater(rest);
   }
 
@@ -245,13 +250,11 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     else if (this.#phase === 'surplus') this.#becomeIdle();
   }
 
-  onBody(bytes: Buffer, start: number, end: number): void {
-    this.#handler?.onRequestBody(bytes, start, end);
-  }
+  onBody(bytes: Buffer, start: number, end: number): void { this.#handler?.onRequestBody(bytes, start, end); }
 
   /** A client that does not read has a deadline already, which nothing that it sends may move. */
   #waitForBody(): void {
-    if (!this.#isExchanging || this.#body.isComplete || this.#isReadPaused) return;
+    if (!this.#isExchanging || this.#body.isComplete || this.#valve.isShut) return;
     const deadlineMs = this.#pace.awaitBody(this.#edge.clock.nowMs);
     if (this.#waiting !== 'drain') this.#wait('body', deadlineMs);
   }
@@ -275,21 +278,14 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   resumeRequestBody(): void {
-    this.#resumeReading();
+    this.#valve.open();
     this.#waitForBody();
   }
 
   #pauseReading(): void {
-    if (this.#isReadPaused) return;
-    this.#isReadPaused = true;
+    if (this.#valve.isShut) return;
     this.#pace.restBody(this.#edge.clock.nowMs);
-    this.#socket.pause();
-  }
-
-  #resumeReading(): void {
-    if (!this.#isReadPaused) return;
-    this.#isReadPaused = false;
-    this.#socket.resume();
+    this.#valve.shut();
   }
 
   // Writing the response.
@@ -349,7 +345,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     else if (this.#body.isComplete) this.#becomeIdle();
     else {
       this.#phase = 'surplus';
-      this.#resumeReading();
+      this.#valve.open();
       this.#waitForBody();
     }
   }
@@ -366,11 +362,11 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     if (this.#edge.isDraining && this.#stash === null) return void this.#socket.end();
     this.#wait('keep_alive', this.#edge.clock.nowMs + this.#edge.timeouts.keepAliveMs);
     // First, because the next request may have a body that has not come yet.
-    this.#resumeReading();
+    this.#valve.open();
     const stash = this.#stash;
     if (stash === null || this.#isReadingHeads) return;
     this.#stash = null;
-    this.#readHeads(stash);
+    this.#readHeads(stash, stash.length);
   }
 
   /**
@@ -381,10 +377,10 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     this.#phase = 'lingering';
     this.#stash = null;
     // Until the client has read the response, it has the time that every client has for that.
-    const patienceMs = this.#socket.writableLength > 0 ? this.#pace.patience.responseIdleMs : LIMITS.lingerMs;
+    const patienceMs = this.#writer.isFlushed ? LIMITS.lingerMs : this.#pace.patience.responseIdleMs;
     this.#wait('linger', this.#edge.clock.nowMs + patienceMs);
     this.#socket.end();
-    this.#resumeReading();
+    this.#valve.open();
   }
 
   abort(): void {

@@ -8,7 +8,8 @@ import {createServer as createTlsServer, type Server as TlsServer, type TLSSocke
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {parseIp} from '#src/core/ip.ts';
 import {TLS_CIPHERS, TLS_GROUPS} from '#src/core/tls-parameters.ts';
-import {identifyClient} from '#src/policy/client-identity.ts';
+import {identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
+import {adoptSocket} from '#src/edge/adopt-socket.ts';
 import type {Certificates} from '#src/edge/certificates.ts';
 import {ClientConnection} from '#src/edge/client-connection.ts';
 import type {Edge} from '#src/edge/edge.ts';
@@ -45,7 +46,8 @@ export class Listener {
     this.snapshot = parts.snapshot;
     this.#edge = parts.edge;
     this.#certificates = parts.certificates;
-    this.#server = createServer({noDelay: true, allowHalfOpen: false}, (socket) => this.#accept(socket));
+    const isCleartext = parts.snapshot.protocol === 'http';
+    this.#server = createServer({noDelay: true, allowHalfOpen: false, pauseOnConnect: isCleartext}, (socket) => this.#accept(socket));
     this.#server.on('error', (error: NodeJS.ErrnoException) => this.#onServerError(error));
     this.#ticketKeys = parts.ticketKeys;
     this.#handshakeMs = parts.edge.timeouts.tlsHandshakeMs;
@@ -108,12 +110,28 @@ export class Listener {
       socket.resetAndDestroy();
       return;
     }
-    socket.once('close', () => edge.releaseConnection(peer));
-    if (this.#tlsServer === null) attach(edge, socket, new ClientConnection(edge, socket, peer, this.snapshot, null));
+    if (this.#tlsServer === null) this.#openCleartext(socket, peer);
     else {
+      socket.once('close', () => edge.releaseConnection(peer));
       socket.on('error', ignoreError);
       this.#tlsServer.emit('connection', socket);
     }
+  }
+
+  #openCleartext(accepted: Socket, peer: ClientIdentity): void {
+    const edge = this.#edge;
+    // The callback reaches the connection through this variable: the socket exists first.
+    let connection: ClientConnection | null = null;
+    const socket = adoptSocket(accepted, {
+      buffer: edge.readBuffer,
+      callback: (length) => {
+        if (connection !== null) readLent(edge, connection, length);
+        return true;
+      },
+    });
+    socket.once('close', () => edge.releaseConnection(peer));
+    connection = new ClientConnection(edge, socket, peer, this.snapshot, null);
+    attach(edge, socket, connection);
   }
 
   // TLS.
@@ -159,8 +177,8 @@ export class Listener {
     }
     const facts: TlsFacts = {serverName, customer: certificate?.customer ?? '', version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName};
     const peer = identifyClient(ip, 'https', edge.hash);
-    if (socket.alpnProtocol === 'h2') attach(edge, socket, new Http2Connection(edge, socket, peer, this.snapshot, facts));
-    else attach(edge, socket, new ClientConnection(edge, socket, peer, this.snapshot, facts));
+    if (socket.alpnProtocol === 'h2') attachSecure(edge, socket, new Http2Connection(edge, socket, peer, this.snapshot, facts));
+    else attachSecure(edge, socket, new ClientConnection(edge, socket, peer, this.snapshot, facts));
   }
 
   #onTlsError(error: NodeJS.ErrnoException, socket: TLSSocket): void {
@@ -175,18 +193,35 @@ function ignoreError(): void {
   // The close event follows and does what there is to do.
 }
 
-/** Brings the socket's events to the connection. */
+/** `edge.run` without its closure: this event is the hot one. */
+function readLent(edge: Edge, connection: ClientConnection, length: number): void {
+  edge.clock.refresh();
+  try {
+    connection.onLentData(length);
+  } catch (error) {
+    edge.reportBug(error);
+    connection.lose('internal');
+  }
+}
+
+/** The same where a read brings bytes of its own. */
+function read(edge: Edge, connection: ClientConnection | Http2Connection, chunk: Buffer): void {
+  edge.clock.refresh();
+  try {
+    connection.onData(chunk);
+  } catch (error) {
+    edge.reportBug(error);
+    connection.lose('internal');
+  }
+}
+
+function attachSecure(edge: Edge, socket: TLSSocket, connection: ClientConnection | Http2Connection): void {
+  socket.on('data', (chunk: Buffer) => read(edge, connection, chunk));
+  attach(edge, socket, connection);
+}
+
+/** Brings the socket's other events to the connection. */
 function attach(edge: Edge, socket: Socket, connection: ClientConnection | Http2Connection): void {
-  // `edge.run` without its closure: this event is the hot one.
-  socket.on('data', (chunk: Buffer) => {
-    edge.clock.refresh();
-    try {
-      connection.onData(chunk);
-    } catch (error) {
-      edge.reportBug(error);
-      connection.lose('internal');
-    }
-  });
   socket.on('drain', () => edge.run(connection, () => connection.onDrain()));
   socket.on('end', () => edge.run(connection, () => connection.onEnd()));
   socket.on('error', ignoreError);

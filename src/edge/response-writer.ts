@@ -6,6 +6,7 @@ import type {Socket} from 'node:net';
 import type {BufferPool} from '#src/core/buffer-pool.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {LAST_CHUNK, chunkSizeLine} from '#src/http1/encode.ts';
+import {SocketWriter} from '#src/transport/socket-writer.ts';
 
 export class ResponseWriter {
   /** Bytes of the current response that were handed to the socket. */
@@ -14,6 +15,7 @@ export class ResponseWriter {
   #bytesBefore = 0;
   #bytesDrained = 0;
   readonly #socket: Socket;
+  readonly #writer: SocketWriter;
   readonly #buffers: BufferPool;
   #text = '';
   #isChunked = false;
@@ -25,8 +27,9 @@ export class ResponseWriter {
   readonly #lent: Buffer[] = [];
   #onWritten: ((error?: Error | null) => void) | null = null;
 
-  constructor(socket: Socket, buffers: BufferPool) {
+  constructor(socket: Socket, isSecure: boolean, buffers: BufferPool) {
     this.#socket = socket;
+    this.#writer = new SocketWriter(socket, !isSecure);
     this.#buffers = buffers;
   }
 
@@ -36,7 +39,12 @@ export class ResponseWriter {
   }
 
   get isBackedUp(): boolean {
-    return this.#socket.writableLength >= this.#socket.writableHighWaterMark;
+    return this.#writer.isBackedUp;
+  }
+
+  /** All that was written has been handed to the kernel. */
+  get isFlushed(): boolean {
+    return this.#writer.backlogBytes === 0;
   }
 
   reset(): void {
@@ -56,7 +64,7 @@ export class ResponseWriter {
 
   /** An interim response. It is none of the final one's bytes. */
   writeInterim(text: string): void {
-    this.#socket.write(text, 'latin1');
+    this.#writer.writeText(text);
   }
 
   begin(head: string, isChunked: boolean): void {
@@ -92,7 +100,7 @@ export class ResponseWriter {
       if (error) this.#lent.length = 0;
       else if (written !== undefined) this.#buffers.release(written);
     };
-    this.#socket.write(copy.subarray(0, end - start), this.#onWritten);
+    this.#writer.writeBytes(copy.subarray(0, end - start), this.#onWritten);
   }
 
   writeBodyText(latin1: string): void {
@@ -104,7 +112,7 @@ export class ResponseWriter {
     this.#writeText();
     if (!this.#isCorked) return;
     this.#isCorked = false;
-    this.#socket.uncork();
+    this.#writer.uncork();
   }
 
   end(): void {
@@ -132,13 +140,13 @@ export class ResponseWriter {
   #cork(): void {
     if (this.#isCorked) return;
     this.#isCorked = true;
-    this.#socket.cork();
+    this.#writer.cork();
   }
 
   #writeText(): void {
     if (this.#text === '') return;
     this.bytesSent += this.#text.length;
-    this.#socket.write(this.#text, 'latin1');
+    this.#writer.writeText(this.#text);
     this.#text = '';
   }
 }

@@ -1,15 +1,15 @@
 /** Requests as they leave over an HTTP/1.1 connection, in as few writes as there can be. The framing is always Torwart's own. */
-import type {Socket} from 'node:net';
 import {LIMITS} from '#src/core/limits.ts';
 import {CHUNK_END, LAST_CHUNK, chunkSizeLine, framingLine} from '#src/http1/encode.ts';
 import {BODY_CHUNKED} from '#src/http1/framing.ts';
+import type {SocketWriter} from '#src/transport/socket-writer.ts';
 import {NO_BODY} from '#src/upstream/upstream-stream.ts';
 
 /** A smaller piece leaves as one text with its framing. */
 const TEXT_CHUNK_BYTES_MAX = 1024;
 
 export class RequestWriter {
-  readonly #socket: Pick<Socket, 'write' | 'cork' | 'uncork'>;
+  readonly #socket: Pick<SocketWriter, 'writeText' | 'writeBytes' | 'cork' | 'uncork' | 'isBackedUp'>;
   #isChunked = false;
   /** Until the end of this turn of the event loop. */
   #isCorked = false;
@@ -18,8 +18,12 @@ export class RequestWriter {
     this.#socket.uncork();
   };
 
-  constructor(socket: Pick<Socket, 'write' | 'cork' | 'uncork'>) {
+  constructor(socket: Pick<SocketWriter, 'writeText' | 'writeBytes' | 'cork' | 'uncork' | 'isBackedUp'>) {
     this.#socket = socket;
+  }
+
+  get isBackedUp(): boolean {
+    return this.#socket.isBackedUp;
   }
 
   /** Parameters as in `UpstreamStream.sendRequest`. */
@@ -27,11 +31,11 @@ export class RequestWriter {
     const lines = length === NO_BODY ? `${head}\r\n` : `${head}${framingLine(length)}\r\n`;
     this.#isChunked = length === BODY_CHUNKED;
     const [first] = pieces;
-    if (first === undefined) this.#writeText(lines);
-    else if (first.length === length && lines.length + length <= LIMITS.singleWriteBytesMax) this.#writeText(lines + first.toString('latin1'));
+    if (first === undefined) this.#socket.writeText(lines);
+    else if (first.length === length && lines.length + length <= LIMITS.singleWriteBytesMax) this.#socket.writeText(lines + first.toString('latin1'));
     else {
       this.#socket.cork();
-      this.#writeText(lines);
+      this.#socket.writeText(lines);
       for (const piece of pieces) this.#writePiece(piece);
       this.#socket.uncork();
     }
@@ -50,20 +54,16 @@ export class RequestWriter {
   end(): void {
     if (!this.#isChunked) return;
     this.#isChunked = false;
-    this.#writeText(LAST_CHUNK);
+    this.#socket.writeText(LAST_CHUNK);
   }
 
   #writePiece(bytes: Buffer): void {
     if (this.#isChunked && bytes.length <= TEXT_CHUNK_BYTES_MAX) {
-      this.#writeText(chunkSizeLine(bytes.length) + bytes.toString('latin1') + CHUNK_END);
+      this.#socket.writeText(chunkSizeLine(bytes.length) + bytes.toString('latin1') + CHUNK_END);
       return;
     }
-    if (this.#isChunked) this.#writeText(chunkSizeLine(bytes.length));
-    this.#socket.write(bytes);
-    if (this.#isChunked) this.#writeText(CHUNK_END);
-  }
-
-  #writeText(latin1: string): void {
-    this.#socket.write(latin1, 'latin1');
+    if (this.#isChunked) this.#socket.writeText(chunkSizeLine(bytes.length));
+    this.#socket.writeBytes(bytes);
+    if (this.#isChunked) this.#socket.writeText(CHUNK_END);
   }
 }

@@ -11,6 +11,7 @@ import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import {BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
+import {SocketWriter} from '#src/transport/socket-writer.ts';
 import {FAULT_OF_WAITING, type Phase, type Waiting} from '#src/upstream/connection-phase.ts';
 import {dial, isLocalFailure, isTlsFailure} from '#src/upstream/dial.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
@@ -54,7 +55,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     this.#upstream = upstream;
     this.endpoint = endpoint;
     this.#socket = socket;
-    this.#writer = new RequestWriter(socket);
+    this.#writer = new RequestWriter(new SocketWriter(socket, endpoint.tls === null));
   }
 
   /**
@@ -85,7 +86,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
 
   get isReused(): boolean { return this.idleSinceMs >= 0; }
   get isRequestBegun(): boolean { return this.isConnected; }
-  get isBackedUp(): boolean { return this.#socket.writableLength >= this.#socket.writableHighWaterMark; }
+  get isBackedUp(): boolean { return this.#writer.isBackedUp; }
   setBodyIdle(ms: number): void { this.#bodyIdleMs = ms; }
 
   #attach(): void {
@@ -290,9 +291,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     else this.#finish();
   }
 
-  onBody(bytes: Buffer, start: number, end: number): void {
-    this.#handler?.onResponseBody(bytes, start, end);
-  }
+  onBody(bytes: Buffer, start: number, end: number): void { this.#handler?.onResponseBody(bytes, start, end); }
 
   /** The response is complete. The connection is back in its endpoint before the handler may want it again. */
   #finish(): void {

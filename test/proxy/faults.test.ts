@@ -7,7 +7,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
 import {PROBE} from '#test/support/attack.ts';
 import {startDeafListener} from '#test/support/deaf-listener.ts';
-import {eventually} from '#test/support/eventually.ts';
+import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream, type UpstreamRequest} from '#test/support/fake-upstream.ts';
 import {ProxyHarness, type HarnessOptions} from '#test/support/proxy-harness.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
@@ -133,7 +133,7 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
     let before = -1;
     while (before !== peer.socket.writableLength) {
       before = peer.socket.writableLength;
-      await new Promise((resolve) => { setTimeout(resolve, 50); });
+      await settle();
     }
     proxy.pass(ROUTE_TIMEOUTS.responseIdleMs + 500);
   },

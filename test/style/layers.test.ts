@@ -5,7 +5,7 @@ import {test} from 'node:test';
 import {importsOf, judge, readTypeScript, withoutProse, type Exceptions, type Source} from '#test/style/sources.ts';
 
 /** Folders of the data plane, lowest first. A file imports its own folder or a lower one; folders of one row never meet. */
-const DATA_PLANE = [['core'], ['http1'], ['http2'], ['config'], ['shared'], ['policy'], ['balance'], ['observe'], ['edge', 'upstream'], ['proxy']] as const;
+const DATA_PLANE = [['core'], ['http1'], ['http2'], ['config'], ['shared'], ['policy'], ['balance'], ['observe'], ['transport'], ['edge', 'upstream'], ['proxy']] as const;
 
 /** Folders that a file of a folder may import from. The two planes share what is below them, and never meet. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {

@@ -13,12 +13,15 @@ const PIECE = Buffer.from('x');
 const socket = {
   text: '',
   writes: 0,
+  isBackedUp: false,
   corks: 0,
   uncorks: 0,
-  write(chunk: string | Uint8Array): boolean {
-    socket.text += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('latin1');
+  writeText(latin1: string): void {
+    socket.text += latin1;
     socket.writes++;
-    return true;
+  },
+  writeBytes(bytes: Buffer): void {
+    socket.writeText(bytes.toString('latin1'));
   },
   cork: () => { socket.corks++; },
   uncork: () => { socket.uncorks++; },
