@@ -27,10 +27,12 @@ export class SlabPool {
   readonly #free: Slab[] = [];
 
   acquire(bytesMin: number): Slab {
-    const slab = this.#free.pop();
-    if (slab !== undefined && slab.unwritten === 0) slab.used = 0;
-    if (slab !== undefined && slab.bytes.length - slab.used >= bytesMin) return slab;
-    if (slab !== undefined) slab.isOpen = false;
+    for (let slab = this.#free.pop(); slab !== undefined; slab = this.#free.pop()) {
+      if (slab.unwritten === 0) slab.used = 0;
+      if (slab.bytes.length - slab.used >= bytesMin) return slab;
+      // It comes back when it has been written.
+      slab.isOpen = false;
+    }
     return {bytes: Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, bytesMin)), used: 0, unwritten: 0, isOpen: true};
   }
 

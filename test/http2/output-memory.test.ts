@@ -34,6 +34,20 @@ describe('slabs', () => {
     assert.equal(memory.size, 1);
   });
 
+  test('what waits to be written does not hide what is free: fresh memory for every other response kept the garbage collector busy', () => {
+    const pool = new SlabPool();
+    const outputs = Array.from({length: 4}, () => new OutputBuffer(pool));
+    const memory = new Set<ArrayBufferLike>();
+    for (let i = 0; i < 100; i++) {
+      for (const output of outputs) {
+        write(output, 60_000, i);
+        for (const piece of takeAll(output)) memory.add(piece.buffer);
+      }
+      for (const output of outputs) output.onWritten();
+    }
+    assert.equal(memory.size, outputs.length);
+  });
+
   test('what cannot be written keeps its own', () => {
     const output = new OutputBuffer(new SlabPool());
     const memory = new Set<ArrayBufferLike>();
