@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import {test, type TestContext} from 'node:test';
+import {HostTable} from '#src/policy/host-table.ts';
+
+function createTable(hosts: number): HostTable<string> {
+  const table = new HostTable<string>();
+  for (let i = 0; i < hosts; i++) table.set(`${i % 5 === 0 ? '*.' : ''}h${i}.example`, `h${i}`);
+  return table;
+}
+
+/** Look-ups in maps, which are all that a table does: each costs the same however many entries there are. */
+function countLookUps(context: TestContext, find: () => unknown): number {
+  const get = context.mock.method(Map.prototype, 'get');
+  find();
+  const count = get.mock.callCount();
+  get.mock.restore();
+  return count;
+}
+
+test('an exact host wins, then the longest wildcard of any depth', () => {
+  const table = new HostTable<string>();
+  for (const pattern of ['a.example', '*.example', '*.a.example', 'x.a.example']) table.set(pattern, pattern);
+  const expected: Readonly<Record<string, string | undefined>> = {
+    'a.example': 'a.example', 'x.a.example': 'x.a.example', 'y.a.example': '*.a.example', 'z.y.a.example': '*.a.example', 'b.example': '*.example',
+    'example': undefined, 'a.example.org': undefined, '': undefined, '.example': undefined,
+  };
+  for (const [host, pattern] of Object.entries(expected)) assert.equal(table.find(host), pattern, host);
+});
+
+test('a host that has moved is not removed with its former owner', () => {
+  const table = new HostTable<string>();
+  table.set('a.example', 'new');
+  table.delete('a.example', 'old');
+  assert.equal(table.find('a.example'), 'new');
+  table.delete('a.example', 'new');
+  assert.equal(table.find('a.example'), undefined);
+});
+
+test('100,000 hosts take as many look-ups as 10', context => {
+  const few = createTable(10), many = createTable(100_000);
+  for (const host of ['h7.example', 'x.h5.example', 'x.y.z.h5.example', 'nowhere.test', `${'a.'.repeat(120)}test`]) {
+    assert.equal(many.find(host), few.find(host), host);
+    assert.equal(countLookUps(context, () => many.find(host)), countLookUps(context, () => few.find(host)), host);
+  }
+});
