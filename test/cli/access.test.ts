@@ -6,7 +6,7 @@ import type {AddressInfo} from 'node:net';
 import {test, type TestContext} from 'node:test';
 import {spawnTorwart} from '#test/cli/fixtures/torwart-process.ts';
 import {createConfigFolder, customerText, NODE_TEXT} from '#test/control/fixtures/config-folder.ts';
-import {eventually} from '#test/control/fixtures/eventually.ts';
+import {eventually} from '#test/support/eventually.ts';
 import {scryptHash} from '#test/access/passwords.ts';
 
 const NETWORK = 46;

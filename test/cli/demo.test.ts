@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {once} from 'node:events';
+import {readFileSync} from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import {test} from 'node:test';
 import {promisify} from 'node:util';
 import {ROOT, spawnTorwart} from '#test/cli/fixtures/torwart-process.ts';
-import {eventually} from '#test/control/fixtures/eventually.ts';
+import {eventually} from '#test/support/eventually.ts';
 
 const run = promisify(execFile);
 
@@ -31,6 +33,9 @@ test('every line that the demo prints works as printed, and SIGINT ends it with 
   const answers = await Promise.all(lines.map(async line => (await run('sh', ['-c', line.replace('curl', 'curl -sS')], {cwd: ROOT})).stdout));
   const expected = [/"customer": "acme"/, /"customer": "acme"/, /"customer": "globex"/, /^HTTP\/2 400 /, /^HTTP\/1\.1 308 /, /^torwart_build_info/m, /^ready$/m];
   assert.equal(lines.length, expected.length);
+  const tour = readFileSync(path.join(ROOT, 'README.md'), 'utf8').split('\n').filter(line => line.startsWith('curl '));
+  assert.deepEqual(tour.filter(line => !lines.includes(line)), [], "the README's lines are among them");
+  assert.ok(tour.length > 5);
   for (const [index, pattern] of expected.entries()) assert.match(answers[index] ?? '', pattern, lines[index] ?? '');
   child.kill('SIGINT');
   assert.equal(await exited, 0);

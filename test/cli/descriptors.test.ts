@@ -5,7 +5,7 @@ import net from 'node:net';
 import {test, type TestContext} from 'node:test';
 import {spawnTorwart} from '#test/cli/fixtures/torwart-process.ts';
 import {createConfigFolder, customerText, NODE_TEXT} from '#test/control/fixtures/config-folder.ts';
-import {eventually} from '#test/control/fixtures/eventually.ts';
+import {eventually} from '#test/support/eventually.ts';
 
 const DESCRIPTORS = 256;
 const CLIENTS = 300;

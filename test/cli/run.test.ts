@@ -8,7 +8,7 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {spawnTorwart, type TorwartProcess} from '#test/cli/fixtures/torwart-process.ts';
 import {createConfigFolder, customerText, NODE_TEXT, type ConfigFolder} from '#test/control/fixtures/config-folder.ts';
-import {eventually} from '#test/control/fixtures/eventually.ts';
+import {eventually} from '#test/support/eventually.ts';
 
 interface Application {
   readonly port: number;

@@ -9,7 +9,7 @@ import {test, type TestContext} from 'node:test';
 import {spawnTorwart, type TorwartProcess} from '#test/cli/fixtures/torwart-process.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
 import {createConfigFolder, customerText, NODE_TEXT} from '#test/control/fixtures/config-folder.ts';
-import {eventually} from '#test/control/fixtures/eventually.ts';
+import {eventually} from '#test/support/eventually.ts';
 
 const NETWORK = 33;
 const MIB = 1024 * 1024;

@@ -4,7 +4,7 @@ import net from 'node:net';
 import {test, type TestContext} from 'node:test';
 import {Daemon, StartError} from '#src/control/daemon.ts';
 import {fileSource} from '#src/control/file-source.ts';
-import {eventually} from '#test/control/fixtures/eventually.ts';
+import {eventually} from '#test/support/eventually.ts';
 import {createConfigFolder, customerText, NODE_TEXT, type ConfigFolder} from '#test/control/fixtures/config-folder.ts';
 import {createLogLines, type LogLine} from '#test/control/fixtures/log-lines.ts';
 

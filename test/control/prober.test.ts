@@ -9,7 +9,7 @@ import {Prober} from '#src/control/prober.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey} from '#src/shared/messages.ts';
-import {eventually} from '#test/control/fixtures/eventually.ts';
+import {eventually} from '#test/support/eventually.ts';
 import {createLogLines} from '#test/control/fixtures/log-lines.ts';
 import {HEALTH, makeCustomer, makeNode, makePool, makeSnapshot} from '#test/control/fixtures/snapshots.ts';
 

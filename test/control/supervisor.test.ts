@@ -6,7 +6,7 @@ import {SlotBook} from '#src/control/slot-book.ts';
 import {Supervisor, type SupervisorTimings} from '#src/control/supervisor.ts';
 import {NODE, NODE_ROW_LENGTH, sumRows} from '#src/shared/counters.ts';
 import type {BanOrder, SharedMemory} from '#src/shared/messages.ts';
-import {eventually} from '#test/control/fixtures/eventually.ts';
+import {eventually} from '#test/support/eventually.ts';
 import type {FakeCommand, FakeRecord} from '#test/control/fixtures/fake-worker.ts';
 import {createLogLines, type LogLine} from '#test/control/fixtures/log-lines.ts';
 import {makeCustomer, makeSnapshot} from '#test/control/fixtures/snapshots.ts';

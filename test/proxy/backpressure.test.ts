@@ -99,6 +99,16 @@ test('a client that stops reading is given up, and with it the upstream request'
   assert.equal(proxy.proxy.openConnections, 0);
 });
 
+/** The client has the time of the route and no more, and both connections end with it. */
+async function expectGivenUp(upstream: FakeUpstream, proxy: ProxyHarness): Promise<void> {
+  proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
+  assert.equal(proxy.proxy.openConnections, 1);
+  proxy.passRest();
+  await eventually('the upstream connection is gone', () => upstream.openConnections === 0);
+  assert.deepEqual(proxy.faults(), {client_stalled: 1});
+  assert.equal(proxy.proxy.openConnections, 0);
+}
+
 /** An application that gives back what comes, and stops reading when nobody takes that. */
 function echo(upstream: FakeUpstream): void {
   upstream.isParsing = false;
@@ -129,12 +139,7 @@ test('a client that ends its request and does not read the early answer is given
   const received = upstream.bytesReceived;
   client.send('x');
   await eventually('the request is complete', () => upstream.bytesReceived > received);
-  proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
-  assert.equal(proxy.proxy.openConnections, 1);
-  proxy.passRest();
-  await eventually('the upstream connection is gone', () => upstream.openConnections === 0);
-  assert.deepEqual(proxy.faults(), {client_stalled: 1});
-  assert.equal(proxy.proxy.openConnections, 0);
+  await expectGivenUp(upstream, proxy);
 });
 
 test('a client that only sends to an application that gives it back is given up', async (context) => {
@@ -145,12 +150,7 @@ test('a client that only sends to an application that gives it back is given up'
   client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${TOTAL_BYTES}\r\n\r\n`);
   pump(client.socket, TOTAL_BYTES);
   await standstill(() => handedOver(client.socket));
-  proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
-  assert.equal(proxy.proxy.openConnections, 1);
-  proxy.passRest();
-  await eventually('the upstream connection is gone', () => upstream.openConnections === 0);
-  assert.deepEqual(proxy.faults(), {client_stalled: 1});
-  assert.equal(proxy.proxy.openConnections, 0);
+  await expectGivenUp(upstream, proxy);
 });
 
 test('a client that sends and reads, however slowly, is not given up', async (context) => {

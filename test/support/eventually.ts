@@ -2,9 +2,9 @@ const DEADLINE_MS = 30_000;
 const STEP_MS = 2;
 
 /** Waits until the condition holds; fails with the description when it does not come true in time. */
-export async function eventually(description: string, condition: () => boolean): Promise<void> {
+export async function eventually(description: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadlineMs = performance.now() + DEADLINE_MS;
-  while (!condition()) {
+  while (!await condition()) {
     if (performance.now() > deadlineMs) throw new Error(`never came true: ${description}`);
     await new Promise((resolve) => { setTimeout(resolve, STEP_MS); });
   }
