@@ -71,14 +71,15 @@ export const LIMITS = {
   attemptsMax: 2,
   /**
    * What clients do wrong over HTTP/2, in points of all their connections together: a connection that had to be ended, and a quarter of the
-   * glitches that would end one. Above the maximum the client is banned for a minute, then for twice as long each time.
+   * glitches that would end one. Above the maximum the client is banned for a minute, then for twice as long each time, but never for long: any
+   * page can make its visitors' browsers cancel requests without end, and they may share their address with others.
    */
   offencePointsMax: 100,
   offencePointMs: 6_000,
   offencePointsOfConnection: 5,
   offencePointsOfGlitches: 1,
   offenceBanMs: 60_000,
-  offenceBanMsMax: 24 * 3_600_000,
+  offenceBanMsMax: 15 * 60_000,
   threadsMax: 64,
   /** With more, the bans that would end first go. */
   bansMax: 65_536,

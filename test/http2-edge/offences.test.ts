@@ -54,8 +54,9 @@ suite('connections that have to be ended', () => {
 
   test('bring a ban of twice the length when they begin anew', async (context) => {
     const stage = await startStage(context);
-    for (let i = 0; i < 3 * (VIOLATIONS_BORNE + 1); i++) await violate(context, stage);
-    assert.deepEqual(stage.proxy.bans.map(({forMs}) => forMs / LIMITS.offenceBanMs), [1, 2, 4]);
+    for (let i = 0; i < 6 * (VIOLATIONS_BORNE + 1); i++) await violate(context, stage);
+    // Up to a bound: any page can make browsers do such things.
+    assert.deepEqual(stage.proxy.bans.map(({forMs}) => forMs / LIMITS.offenceBanMs), [1, 2, 4, 8, 15, 15]);
   });
 
   test('ban nobody who may not be banned: a trusted proxy carries others as well', async (context) => {

@@ -95,6 +95,8 @@ class OracleServer {
         if (received.includes(LAST_PING_ACK)) resolve();
       });
       socket.on('error', () => {});
+      // An edit may make a frame that swallows the ping, and waits for more.
+      socket.setTimeout(SWALLOWED_MS, () => { socket.destroy(); });
       socket.on('close', () => {
         seen.isEnded = true;
         resolve();
@@ -113,6 +115,7 @@ class OracleServer {
   }
 }
 
+const SWALLOWED_MS = 3_000;
 const LAST_PING = ping(0, 'the-last');
 const LAST_PING_ACK = ping(FLAG.ACK, 'the-last');
 
