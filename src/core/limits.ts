@@ -111,8 +111,10 @@ export const LIMITS = {
   /** Buffers for what waits, and how many of them a thread keeps. */
   h2ContentBufferBytes: 64 * 1024,
   h2IdleContentBuffersMax: 128,
-  /** Frames that are ready to leave. Then no more DATA is made, and the connection must not be read. */
+  /** Frames that are ready to leave. Then no more DATA is made. */
   h2OutputBytesMax: 256 * 1024,
+  /** What answers to frames may add to that before the connection is not read: a client that takes nothing can still cancel what it asked for. */
+  h2AnswerBytesMax: 64 * 1024,
   /** What a client must let out in the time that it may leave a response unread. */
   h2TrickleBytesMin: 1024,
   /** Priorities of streams that do not exist yet (RFC 9218 §7.1). */
@@ -152,4 +154,4 @@ assertRelation(LIMITS.attemptsMax >= 1, 'a request is tried at least once');
 assertRelation(LIMITS.h2StreamWindowBytes < LIMITS.h2ConnectionWindowBytes, 'one upload never fills the window of its connection');
 assertRelation(LIMITS.h2HeaderBlockBytesMax >= LIMITS.requestHeadBytesMax, 'a head fits into its block without compression');
 assertRelation(LIMITS.h2HeaderListBytesMax >= LIMITS.requestHeadBytesMax + 32 * LIMITS.requestFieldsMax, 'a head that is not refused is no bomb');
-assertRelation(LIMITS.h2OutputBytesMax + LIMITS.h2SessionQueueBytesMax <= 2 * 1024 * 1024, 'a client that reads nothing costs little');
+assertRelation(LIMITS.h2OutputBytesMax + LIMITS.h2AnswerBytesMax + LIMITS.h2SessionQueueBytesMax <= 2 * 1024 * 1024, 'a client that reads nothing costs little');

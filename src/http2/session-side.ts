@@ -20,5 +20,5 @@ export const SERVER_SIDE: SessionSide = {
   streamWindowBytes: LIMITS.h2StreamWindowBytes,
   connectionWindowBytes: LIMITS.h2ConnectionWindowBytes,
   queueBytesMax: LIMITS.h2SessionQueueBytesMax,
-  outputBytesMax: LIMITS.h2OutputBytesMax,
+  outputBytesMax: LIMITS.h2OutputBytesMax + LIMITS.h2AnswerBytesMax,
 };

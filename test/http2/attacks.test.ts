@@ -252,7 +252,15 @@ test('a client that reads nothing from its socket', () => {
   const chunk = Buffer.alloc(64 * 1024);
   peer.session.sendHead(peer.stream(1), 200, '');
   while (!peer.stream(1).isBackedUp) peer.session.sendContent(peer.stream(1), chunk, 0, chunk.length);
-  assert.equal(peer.session.isOutputFull, true);
+  assert.equal(peer.session.isOutputFull, false, 'it is still read');
+  peer.send(request(3), reset(3));
+  assert.equal(peer.events.at(-1), 'reset 3 CANCEL client_gone');
+  // Answers without end are another matter.
+  for (let i = 2; !peer.session.isOutputFull; i++) {
+    assert.ok(i < 2 + LIMITS.h2AnswerBytesMax / 2000);
+    peer.send(request(idOf(i)));
+    peer.session.sendHead(peer.stream(idOf(i)), 200, `x: ${'y'.repeat(2000)}\r\n`);
+  }
   peer.pass(TIMEOUTS.responseIdleMs + LIMITS.wheelTickMs);
   assert.equal(peer.events.at(-1), 'reset 1 ENHANCE_YOUR_CALM client_stalled');
 });
