@@ -8,7 +8,7 @@ import {normaliseTarget} from '#src/http1/path.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
 import {parseAuthority} from '#src/http1/request-target.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
-import {clientFragment, connectionFragment, customerFragment, endpointFragment, formatAccessLine, timeFragment, type AccessRecord} from '#src/observe/access-line.ts';
+import {clientFragment, connectionFragment, customerFragment, endpointFragment, formatAccessLine, timeFragment, userAgentFragment, type AccessRecord} from '#src/observe/access-line.ts';
 import {forwardedLines, identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
 import {HostTable} from '#src/policy/host-table.ts';
 import {PathTable} from '#src/policy/path-table.ts';
@@ -193,7 +193,7 @@ function logStage(): Stage {
     connectionFragment: connectionFragment('TLSv1.3', 'TLS_AES_128_GCM_SHA256'), endpointFragment: endpointFragment('10.0.0.1:3000'),
     requestId: '0123456789abcdef', host: HOST,
     method: 'GET', target, protocol: 'HTTP/1.1', status: 200, fault: null, bytesReceived: 512, bytesSent: 700, queueMs: 0.01, connectMs: 0,
-    firstByteMs: 1.234, totalMs: 1.345, userAgent, referer, accessFragment: '',
+    firstByteMs: 1.234, totalMs: 1.345, userAgentFragment: userAgentFragment(userAgent), referer, accessFragment: '',
   };
   return {
     name: 'format an access log line', operations: 100_000,

@@ -89,6 +89,8 @@ export const LIMITS = {
   banFileBytesMax: 64 * 1024 * 1024,
   /** What `torwart` asks the daemon over the admin socket. */
   adminRequestBytesMax: 16 * 1024,
+  /** A User-Agent field that a connection remembers for its next log line. */
+  memoUserAgentLengthMax: 512,
   wheelTickMs: 250,
   loggedValueBytesMax: 2 * 1024,
   /** HTTP/2. Streams and windows are those of Envoy's advice for edge proxies, but for the larger window of a stream: uploads need it. */

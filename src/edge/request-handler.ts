@@ -28,7 +28,7 @@ export interface TlsFacts {
  * host. The handler's own; it is here because it lives as long as the connection.
  */
 export interface ConnectionMemo {
-  /** The Host field that `authority` was read from. */
+  /** The Host field that `authority` was read from. Like all texts here it is a copy: a slice would keep the whole head. */
   host: string;
   authority: Authority | null;
   /** The Host and forwarded fields for the upstream, or empty. */
@@ -36,10 +36,13 @@ export interface ConnectionMemo {
   /** Fragments of the access log's line, or empty. */
   clientFragment: string;
   connectionFragment: string;
+  /** The field and its fragment. */
+  userAgent: string;
+  userAgentFragment: string;
 }
 
 export function createMemo(): ConnectionMemo {
-  return {host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: ''};
+  return {host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: '', userAgent: '', userAgentFragment: ''};
 }
 
 /** What a handler knows of its client, and can do to it. */

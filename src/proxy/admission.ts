@@ -3,7 +3,7 @@
  * first: the limits before anything is looked up.
  */
 import type {FaultCode} from '#src/core/faults.ts';
-import {equalTexts} from '#src/core/text.ts';
+import {equalTexts, flattenText} from '#src/core/text.ts';
 import type {ConnectionMemo, Downstream} from '#src/edge/request-handler.ts';
 import {hasEncodedSlash, normaliseTarget} from '#src/http1/path.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
@@ -94,7 +94,7 @@ function checkMethod(head: RequestHead): FaultCode | null {
 function findHost(head: RequestHead, memo: ConnectionMemo, facts: RequestFacts): FaultCode | null {
   if (!equalTexts(memo.host, head.host)) {
     memo.authority = parseAuthority(head.host);
-    memo.host = head.host;
+    memo.host = flattenText(head.host);
     memo.forwardedLines = '';
   }
   if (memo.authority === null) return 'host_invalid';

@@ -1,7 +1,9 @@
 /** What became of one request: filled on the way, counted and logged at the end. */
 import type {FaultCode} from '#src/core/faults.ts';
-import type {Downstream} from '#src/edge/request-handler.ts';
-import {accessFragment, clientFragment, connectionFragment, customerFragment, endpointFragment, formatAccessLine, type AccessRecord} from '#src/observe/access-line.ts';
+import {LIMITS} from '#src/core/limits.ts';
+import {equalTexts, flattenText} from '#src/core/text.ts';
+import type {ConnectionMemo, Downstream} from '#src/edge/request-handler.ts';
+import {accessFragment, clientFragment, connectionFragment, customerFragment, endpointFragment, formatAccessLine, userAgentFragment, type AccessRecord} from '#src/observe/access-line.ts';
 import {CUSTOMER, durationColumn} from '#src/shared/counters.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
@@ -26,6 +28,7 @@ export class RequestRecord implements AccessRecord {
   timeFragment = '';
   clientFragment = '';
   connectionFragment = '';
+  userAgentFragment = '';
   readonly #facts: RequestFacts;
 
   constructor(facts: RequestFacts) {
@@ -63,6 +66,7 @@ export class RequestRecord implements AccessRecord {
     const {client} = this.#facts;
     this.clientFragment = client === peer || client === null ? memo.clientFragment : clientFragment(client.address);
     this.connectionFragment = memo.connectionFragment;
+    this.userAgentFragment = findUserAgentFragment(memo, this.#facts.userAgent);
     this.protocol = downstream.protocol;
   }
 
@@ -88,10 +92,20 @@ export class RequestRecord implements AccessRecord {
   get host(): string { return this.#facts.host; }
   get method(): string { return this.#facts.method; }
   get target(): string { return this.#facts.target; }
-  get userAgent(): string { return this.#facts.userAgent; }
   get referer(): string { return this.#facts.referer; }
   get accessFragment(): string { return accessFragment(this.#facts.limit, this.#facts.rule, this.#facts.user); }
   get queueMs(): number { return this.dispatchedMs === 0 ? 0 : this.dispatchedMs - this.#facts.startedMs; }
   get connectMs(): number { return this.connectedMs === 0 ? 0 : this.connectedMs - this.dispatchedMs; }
   get firstByteMs(): number { return this.respondedMs === 0 ? 0 : this.respondedMs - this.#facts.startedMs; }
+}
+
+/** Nearly always the same for all requests of a connection. A long one is not kept, because idle connections would be made large with it. */
+function findUserAgentFragment(memo: ConnectionMemo, userAgent: string): string {
+  if (memo.userAgentFragment !== '' && equalTexts(memo.userAgent, userAgent)) return memo.userAgentFragment;
+  const fragment = userAgentFragment(userAgent);
+  if (userAgent.length <= LIMITS.memoUserAgentLengthMax) {
+    memo.userAgent = flattenText(userAgent);
+    memo.userAgentFragment = fragment;
+  }
+  return fragment;
 }
