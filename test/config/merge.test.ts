@@ -234,18 +234,32 @@ const version = fc.record({
 });
 const generation = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), version, {minKeys: 1});
 
+function conflictsIn({snapshot}: RunningConfig): readonly unknown[] {
+  return findConflicts(snapshot.customers.map((customer) => ({file: customer.name, customer})));
+}
+
+/** A start in place of the reload: it comes to the same, and without anything saved to nothing that conflicts. */
+async function checkStart(customers: Readonly<Record<string, string>>, before: RunningConfig, reloaded: RunningConfig): Promise<void> {
+  assert.deepEqual((await restart(before, customers)).running?.snapshot, reloaded.snapshot);
+  const {running} = mergeAtStart(await loadTexts(customers), new Map(), []);
+  assert.ok(running);
+  assert.deepEqual(conflictsIn(running), []);
+}
+
 testAsyncProperty('whatever customers claim, what is in force never conflicts, and what is stale is as it was', fc.asyncProperty(fc.array(generation, {minLength: 1, maxLength: 4}), async (generations) => {
   const base = customerText('base', 200);
   let running = await start({base});
   for (const customers of generations) {
     const texts = Object.entries(customers).map(([name, {hosts, n, isBroken}]) => [name, isBroken ? `customer: ${name}\n` : customerText(name, n, {hosts})]);
-    const after = await reload(running, {...Object.fromEntries(texts) as Record<string, string>, base});
-    assert.deepEqual(findConflicts(after.running.snapshot.customers.map((customer) => ({file: customer.name, customer}))), []);
+    const files = {...Object.fromEntries(texts) as Record<string, string>, base};
+    const after = await reload(running, files);
+    assert.deepEqual(conflictsIn(after.running), []);
     for (const {customer} of after.stale.filter(({isKept}) => isKept)) {
       const [now, then] = [after.running, running].map(({snapshot}) => snapshot.customers.find(({name}) => name === customer));
       assert.ok(now);
       assert.equal(now, then);
     }
+    await checkStart(files, running, after.running);
     running = after.running;
   }
 }), 60);
