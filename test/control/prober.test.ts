@@ -234,3 +234,26 @@ test('a customer that has not changed is compared with the listeners of now', as
   prober.update(after);
   await eventually('it is probed with the new listener', () => ports.has(1002));
 });
+
+test('the interval varies by a tenth, and the first probes are spread', async context => {
+  const draws = [0.5, 0, 0.5, 0.999_999];
+  const probed: number[] = [];
+  const {timers} = context.mock;
+  timers.enable({apis: ['setTimeout']});
+  let nowMs = 0;
+  const prober = new Prober({
+    threads: 1, log: createLogLines().log, random: () => draws.shift() ?? 0.5,
+    probe: async () => {
+      probed.push(nowMs);
+      return null;
+    },
+  });
+  context.after(() => prober.stop());
+  prober.update(new SlotBook(1).assign(makeSnapshot('1', [makeCustomer('acme', {pools: [poolOf([1], {...HEALTH, intervalMs: 10_000})]})])));
+  for (; nowMs < 35_000; nowMs += 100) {
+    timers.tick(100);
+    // What a timer begins goes on in microtasks.
+    await new Promise(resolve => { setImmediate(resolve); });
+  }
+  assert.deepEqual(probed, [400, 9_400, 19_400, 30_400]);
+});
