@@ -1,5 +1,5 @@
 /** Certificates: read, matched with their keys, and compared with the hosts that they are to serve. */
-import {createPrivateKey, X509Certificate} from 'node:crypto';
+import {createPrivateKey, X509Certificate, type KeyObject} from 'node:crypto';
 import {type Complaint, quote} from '#src/config/problem.ts';
 import type {CertificateSnapshot} from '#src/config/snapshot.ts';
 
@@ -25,8 +25,11 @@ export function compileRoots(caPem: string): CertificateResult {
 
 /** One certificate with its chain and key. Nothing of the key ever stands in a complaint. */
 export function compileCertificate(use: CertificateUse, certPem: string, keyPem: string): CertificateResult {
-  const [leaf] = readCertificates(certPem);
+  const chain = readCertificates(certPem);
+  const [leaf] = chain;
   if (leaf === undefined) return refuse('cert', 'a file without a readable certificate', 'PEM blocks `BEGIN CERTIFICATE`: the certificate, then its intermediates', 'convert the file to PEM');
+  const weak = chain.find(({publicKey}) => !isAcceptedKey(publicKey));
+  if (weak !== undefined) return refuse('cert', `${weak === leaf ? 'a certificate' : 'an intermediate certificate'} whose key is ${describeKey(weak.publicKey)}`, 'RSA with 2048 bits or more, ECDSA on P-256, P-384 or P-521, Ed25519 or Ed448', 'have it issued again, for a new key');
   const names = readNames(leaf);
   if (use === 'server' && names.length === 0) return refuse('cert', 'a certificate without DNS names', 'a certificate whose subjectAltName lists its hosts', 'have the certificate issued with the names of the hosts');
   const key = readKey(keyPem);
@@ -39,10 +42,11 @@ function refuse(part: 'cert' | 'key' | 'ca', found: string, allowed: string, rem
   return {ok: false, part, complaint: {found, allowed, remedy}};
 }
 
-/** All certificates of the file; none where one of them cannot be read. */
+/** All certificates of the file; none where one of them, or its key, cannot be read. */
 function readCertificates(pem: string): readonly X509Certificate[] {
   try {
-    return (pem.match(CERTIFICATE_BLOCK) ?? []).map((block) => new X509Certificate(block));
+    const certificates = (pem.match(CERTIFICATE_BLOCK) ?? []).map((block) => new X509Certificate(block));
+    return certificates.every(({publicKey}) => publicKey.type === 'public') ? certificates : [];
   } catch {
     return [];
   }
@@ -54,6 +58,24 @@ function readKey(pem: string) {
   } catch {
     return null;
   }
+}
+
+const RSA_BITS_MIN = 2048;
+const CURVES: ReadonlySet<string | undefined> = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
+
+/** OpenSSL refuses the others when the first client asks for the certificate, or no client takes them: too late for whoever checks a file. */
+function isAcceptedKey({asymmetricKeyType, asymmetricKeyDetails}: KeyObject): boolean {
+  switch (asymmetricKeyType) {
+    case 'rsa':
+    case 'rsa-pss': return (asymmetricKeyDetails?.modulusLength ?? 0) >= RSA_BITS_MIN;
+    case 'ec': return CURVES.has(asymmetricKeyDetails?.namedCurve);
+    default: return asymmetricKeyType === 'ed25519' || asymmetricKeyType === 'ed448';
+  }
+}
+
+function describeKey({asymmetricKeyType, asymmetricKeyDetails}: KeyObject): string {
+  const {modulusLength, namedCurve} = asymmetricKeyDetails ?? {};
+  return [asymmetricKeyType ?? 'of an unknown kind', namedCurve, modulusLength === undefined ? undefined : `${modulusLength} bits`].filter((part) => part !== undefined).join(', ');
 }
 
 function describeCertificate(names: readonly string[]): string {

@@ -137,7 +137,7 @@ const sourceAddressSection = section({
 });
 
 const certificate = section({
-  cert: filePath.describe('PEM file: the certificate, then its intermediates. Relative to this file.'),
+  cert: filePath.describe('PEM file: the certificate, then its intermediates; keys of RSA (2048 bits or more), P-256, P-384, P-521, Ed25519 or Ed448. Relative to this file.'),
   key: filePath.describe('PEM file of the private key, without a passphrase. Relative to this file.'),
 });
 

@@ -5,27 +5,43 @@ import {TLS_CIPHERS} from '#src/core/tls-parameters.ts';
 
 export interface NamedCertificate {
   readonly customer: string;
-  readonly context: SecureContext;
+  /** Undefined where OpenSSL does not take it: nobody can be shown it. */
+  readonly context: SecureContext | undefined;
 }
+
+/** Told once of each certificate that cannot be used. */
+export type CertificateReport = (customer: string, names: readonly string[], error: unknown) => void;
 
 /** A certificate of one customer. Its context is made when the first client asks for it: parsing thousands of keys takes seconds. */
 class CertificateEntry implements NamedCertificate {
   readonly customer: string;
   readonly names: readonly string[];
   readonly #snapshot: CertificateSnapshot;
-  #context: SecureContext | null = null;
+  readonly #report: CertificateReport;
+  #context: SecureContext | undefined;
+  #isMade = false;
 
-  constructor(customer: string, snapshot: CertificateSnapshot) {
+  constructor(customer: string, snapshot: CertificateSnapshot, report: CertificateReport) {
     this.customer = customer;
     this.names = snapshot.names;
     this.#snapshot = snapshot;
+    this.#report = report;
   }
 
-  get context(): SecureContext {
-    this.#context ??= createSecureContext({
-      cert: this.#snapshot.certPem, key: this.#snapshot.keyPem, ciphers: TLS_CIPHERS, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3',
-    });
+  get context(): SecureContext | undefined {
+    if (!this.#isMade) this.#make();
     return this.#context;
+  }
+
+  /** Once, also where it fails: else every client hello would try it again. */
+  #make(): void {
+    const {certPem: cert, keyPem: key} = this.#snapshot;
+    this.#isMade = true;
+    try {
+      this.#context = createSecureContext({cert, key, ciphers: TLS_CIPHERS, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3'});
+    } catch (error) {
+      this.#report(this.customer, this.names, error);
+    }
   }
 
   isMadeOf(snapshot: CertificateSnapshot): boolean {
@@ -37,11 +53,16 @@ export class Certificates {
   /** By name; a name of several certificates shows the one that is valid for the longest time. */
   readonly #byName = new Map<string, CertificateEntry[]>();
   readonly #byCustomer = new Map<string, readonly CertificateEntry[]>();
+  readonly #report: CertificateReport;
+
+  constructor(report: CertificateReport) {
+    this.#report = report;
+  }
 
   assign(customer: string, snapshots: readonly CertificateSnapshot[]): void {
     const before = this.#byCustomer.get(customer) ?? [];
     const newestFirst = [...snapshots].sort((a, b) => b.notAfterMs - a.notAfterMs);
-    const entries = newestFirst.map((snapshot) => before.find((entry) => entry.isMadeOf(snapshot)) ?? new CertificateEntry(customer, snapshot));
+    const entries = newestFirst.map((snapshot) => before.find((entry) => entry.isMadeOf(snapshot)) ?? new CertificateEntry(customer, snapshot, this.#report));
     this.remove(customer);
     if (entries.length === 0) return;
     this.#byCustomer.set(customer, entries);

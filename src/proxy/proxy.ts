@@ -53,7 +53,7 @@ export class Proxy {
   readonly #gateway: Gateway;
   readonly #passwords: PasswordChecker;
   readonly #logins = new LoginTally();
-  readonly #certificates = new Certificates();
+  readonly #certificates: Certificates;
   readonly #listeners = new Map<string, Listener>();
   #ticketKeys: Buffer;
   #accessLogPath = 'off';
@@ -69,6 +69,9 @@ export class Proxy {
       entry.lose('internal');
     });
     this.#environment = environment;
+    this.#certificates = new Certificates((customer, names, error) => environment.log('error', 'a certificate cannot be used: clients that ask for it are refused', {
+      customer, names: names.join(' '), reason: String(error instanceof Error && 'code' in error ? error.code : error),
+    }));
     this.#clock = clock;
     this.#wheel = wheel;
     this.#upstream = new Upstream({clock, wheel, counters, reportBug, log: environment.log}, node.timeouts.upstreamKeepAliveMs, ownListenersOf(node));

@@ -16,3 +16,10 @@ export async function makeCertificate(names: readonly string[], validUntil = new
   });
   return {cert, key};
 }
+
+/** RSA of 1024 bits, which OpenSSL does not take. */
+export async function makeWeakCertificate(names: readonly string[]): Promise<TestCertificate> {
+  const extensions = [{name: 'subjectAltName' as const, altNames: names.map((value) => ({type: 2 as const, value}))}];
+  const {cert, private: key} = await generate([{name: 'commonName', value: 'weak'}], {keyType: 'rsa', keySize: 1024, algorithm: 'sha256', extensions});
+  return {cert, key};
+}

@@ -8,7 +8,7 @@ import path from 'node:path';
 import {before, test} from 'node:test';
 import {loadConfig} from '#src/config/load.ts';
 import {formatProblem} from '#src/config/problem.ts';
-import {makeCertificate} from '#test/config/certificates.ts';
+import {makeCertificate, makeWeakCertificate} from '#test/config/certificates.ts';
 import {createMemorySource} from '#test/config/memory-source.ts';
 
 const GOLDEN = path.join(import.meta.dirname, 'golden');
@@ -20,6 +20,10 @@ before(async () => {
     const {cert, key} = await makeCertificate(hosts);
     certificates.set(`${ROOT}certs/${name}.pem`, cert).set(`${ROOT}certs/${name}.key`, key);
   }
+  const weak = await makeWeakCertificate(['shop.acme.example', '*.shop.acme.example']);
+  certificates.set(`${ROOT}certs/weak.pem`, weak.cert).set(`${ROOT}certs/weak.key`, weak.key);
+  // A chain is as weak as its weakest key.
+  certificates.set(`${ROOT}certs/chain.pem`, `${certificates.get(`${ROOT}certs/acme.pem`) ?? ''}\n${weak.cert}`);
   certificates.set(`${ROOT}certs/garbage.pem`, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
 });
 

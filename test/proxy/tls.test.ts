@@ -7,7 +7,7 @@ import type {ConnectionOptions} from 'node:tls';
 import {promisify} from 'node:util';
 import type {FaultCode} from '#src/core/faults.ts';
 import {TLS_CIPHERS} from '#src/core/tls-parameters.ts';
-import {makeCertificate} from '#test/config/certificates.ts';
+import {makeCertificate, makeWeakCertificate} from '#test/config/certificates.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream, OK} from '#test/support/fake-upstream.ts';
 import {ProxyHarness, type HarnessOptions} from '#test/support/proxy-harness.ts';
@@ -84,6 +84,21 @@ describe('names', () => {
     assert.equal(statusOf(await get(client, 'a.acme.test')), 200, 'other hosts of the same customer are');
     assert.equal(statusOf(await get(client, 'acme.test:8443')), 200);
   });
+});
+
+test('a certificate that OpenSSL does not take costs its own customer, and not the thread: the log says whose it is, once', async (context) => {
+  const weak = await makeWeakCertificate(['weak.test']);
+  const owner = customer('weak', {certificates: [certificate(weak, ['weak.test'])], pools: [pool('app', [upstream.port])], sites: [site(['weak.test'], [route('/')])]});
+  const target = await ProxyHarness.start(context, {...OPTIONS, customers: [...CUSTOMERS, owner]});
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const client = await target.connectTls(context, {servername: 'weak.test', maxVersion});
+    await client.ended();
+    assert.equal(client.isSecure, false);
+  }
+  assert.deepEqual(target.faults(), {tls_failed: 2});
+  assert.equal(target.reports.length, 1);
+  assert.match(target.reports[0] ?? '', /^a certificate cannot be used: .*"customer":"weak".*"names":"weak\.test".*ERR_SSL_EE_KEY_TOO_SMALL/);
+  assert.equal(statusOf(await get(await target.connectTls(context, {servername: 'acme.test'}), 'acme.test')), 200);
 });
 
 describe('versions and suites', () => {
