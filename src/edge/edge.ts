@@ -3,6 +3,7 @@ import type {CapsSnapshot, ListenerSnapshot, TimeoutsSnapshot} from '#src/config
 import type {Clock} from '#src/core/clock.ts';
 import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
 import {BufferPool} from '#src/core/buffer-pool.ts';
+import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
@@ -132,8 +133,7 @@ export class Edge {
     try {
       act();
     } catch (error) {
-      this.reportBug(error);
-      connection.lose('internal');
+      giveUp(connection, error, this.reportBug);
     }
   }
 

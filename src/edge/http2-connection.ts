@@ -2,6 +2,7 @@
 import type {Socket} from 'node:net';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {ServerSession} from '#src/http2/server-session.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
@@ -20,7 +21,12 @@ export class Http2Connection implements BatchingConnection {
   readonly #socket: Socket;
   readonly #onWritten = (error?: Error | null): void => {
     // What of it a socket that has failed may still refer to, nobody knows.
-    if (error === undefined || error === null) this.session.onOutputWritten();
+    if (error !== undefined && error !== null) return;
+    try {
+      this.session.onOutputWritten();
+    } catch (bug) {
+      giveUp(this, bug, this.#edge.reportBug);
+    }
   };
   #isFlushScheduled = false;
   #isReadPaused = false;

@@ -6,6 +6,7 @@ import {constants} from 'node:crypto';
 import {createServer, type Server, type Socket} from 'node:net';
 import {createServer as createTlsServer, type Server as TlsServer, type TLSSocket} from 'node:tls';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+import {giveUp} from '#src/core/give-up.ts';
 import {parseIp} from '#src/core/ip.ts';
 import {TLS_CIPHERS, TLS_GROUPS} from '#src/core/tls-parameters.ts';
 import {identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
@@ -199,8 +200,7 @@ function readLent(edge: Edge, connection: ClientConnection, length: number): voi
   try {
     connection.onLentData(length);
   } catch (error) {
-    edge.reportBug(error);
-    connection.lose('internal');
+    giveUp(connection, error, edge.reportBug);
   }
 }
 
@@ -210,8 +210,7 @@ function read(edge: Edge, connection: ClientConnection | Http2Connection, chunk:
   try {
     connection.onData(chunk);
   } catch (error) {
-    edge.reportBug(error);
-    connection.lose('internal');
+    giveUp(connection, error, edge.reportBug);
   }
 }
 

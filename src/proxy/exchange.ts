@@ -3,6 +3,7 @@
  * (admission, balancing, replay); the branches are here. See docs/LIFECYCLE.md.
  */
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
+import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {withoutRates} from '#src/core/patience.ts';
 import {isIdempotent, mayReplay, reusableIdleMs} from '#src/balance/replay.ts';
@@ -99,8 +100,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
       // What has waited may have been too much.
       if (this.#phase === 'proving') this.#judge(verdict);
     } catch (error) {
-      this.#gateway.upstream.reportBug(error);
-      if (this.#downstream !== null) this.#answerFault('internal');
+      giveUp(this, error, this.#gateway.upstream.reportBug);
     }
   }
 
@@ -235,12 +235,8 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     const isKeepAliveRace = upstream.isReused && upstream.bytesReceived === 0;
     if (!isKeepAliveRace) endpoint.recordFailure(fault, this.#gateway.clock.nowMs);
     const isReplayPermitted = this.#phase === 'sending' && mayReplay({
-      fault,
-      idempotent: isIdempotent(this.#facts.method),
-      requestBegun: upstream.isRequestBegun,
-      responseBegun: false,
-      bodyReplayable: this.#body.isReplayable,
-      attempts: this.#attempts,
+      fault, idempotent: isIdempotent(this.#facts.method), requestBegun: upstream.isRequestBegun, responseBegun: false,
+      bodyReplayable: this.#body.isReplayable, attempts: this.#attempts,
     });
     this.#onAttemptFailed(fault, endpoint, isKeepAliveRace, isReplayPermitted);
   }
@@ -336,6 +332,10 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     this.#finish();
   }
 
+  lose(fault: FaultCode): void {
+    if (this.#downstream !== null) this.#answerFault(fault);
+  }
+
   onDownstreamClosed(fault: FaultCode): void {
     if (this.#phase === 'closed') return;
     this.#cancel();
@@ -347,15 +347,15 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
 
   #answerFault(fault: FaultCode): void {
     const downstream = this.#requireDownstream();
+    // A response that cannot be completed must not look complete, and some faults have no answer. First of all: the rest may fail.
+    const isCut = downstream.isResponseCommitted || FAULTS[fault].status === 0;
+    if (isCut) downstream.abort();
     this.#record.fault = fault;
     this.#facts.login?.onUnanswered();
     if (FAULTS[fault].dismissing) downstream.dismiss();
-    // A response that cannot be completed must not look complete, and some faults have no answer.
-    if (downstream.isResponseCommitted || FAULTS[fault].status === 0) {
+    if (isCut) {
       this.#cancel();
-      downstream.abort();
-      this.#finish();
-      return;
+      return this.#finish();
     }
     downstream.abandonResponse();
     const answer = answerFault(fault, this.#facts);

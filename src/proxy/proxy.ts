@@ -4,6 +4,7 @@ import type {ListenerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
 import {Clock, type TimeSource} from '#src/core/clock.ts';
 import {DeadlineWheel} from '#src/core/deadline-wheel.ts';
 import {KeyedHash} from '#src/core/keyed-hash.ts';
+import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {Certificates} from '#src/edge/certificates.ts';
 import {Edge} from '#src/edge/edge.ts';
@@ -64,10 +65,7 @@ export class Proxy {
     const hash = new KeyedHash(memory.hashSecret);
     const reportBug = (error: unknown): void => environment.log('error', 'an exception ended a connection: please report this', {error: error instanceof Error ? error.stack ?? error.message : String(error)});
     const clock = new Clock(environment.time);
-    const wheel = new DeadlineWheel(LIMITS.wheelTickMs, clock.nowMs, (entry, error) => {
-      reportBug(error);
-      entry.lose('internal');
-    });
+    const wheel = new DeadlineWheel(LIMITS.wheelTickMs, clock.nowMs, (entry, error) => giveUp(entry, error, reportBug));
     this.#environment = environment;
     this.#certificates = new Certificates((customer, names, error) => environment.log('error', 'a certificate cannot be used: clients that ask for it are refused', {
       customer, names: names.join(' '), reason: String(error instanceof Error && 'code' in error ? error.code : error),

@@ -6,6 +6,7 @@ import type {Socket} from 'node:net';
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
@@ -17,7 +18,7 @@ import {dial, isLocalFailure, isTlsFailure} from '#src/upstream/dial.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {RequestWriter} from '#src/upstream/request-writer.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
-import type {ResponseBodyHandler, ResponseHandler, TunnelStream, UpgradeHandler, UpstreamStream} from '#src/upstream/upstream-stream.ts';
+import {tellEnd, type ResponseBodyHandler, type ResponseHandler, type TunnelStream, type UpgradeHandler, type UpstreamStream} from '#src/upstream/upstream-stream.ts';
 
 export class UpstreamConnection extends Deadlined implements UpstreamStream, TunnelStream, BodySink {
   readonly endpoint: UpstreamEndpoint;
@@ -103,8 +104,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     try {
       act();
     } catch (error) {
-      this.#upstream.reportBug(error);
-      this.lose('internal');
+      giveUp(this, error, this.#upstream.reportBug);
     }
   }
 
@@ -185,8 +185,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     try {
       this.#read(length);
     } catch (error) {
-      this.#upstream.reportBug(error);
-      this.lose('internal');
+      giveUp(this, error, this.#upstream.reportBug);
     }
     return true;
   }
@@ -302,13 +301,13 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
       this.endpoint.idle.push(this);
       this.#wait('keep_alive', this.#upstream.keepAliveMs);
     } else this.destroy();
-    handler?.onResponseEnd();
+    tellEnd(handler, null, this.#upstream.reportBug);
   }
 
   lose(fault: FaultCode): void {
     const handler = this.#detach();
     this.destroy();
-    handler?.onUpstreamFault(fault);
+    tellEnd(handler, fault, this.#upstream.reportBug);
   }
 
   #detach(): ResponseBodyHandler | null {
@@ -362,8 +361,8 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     this.endpoint.slot.closeConnection();
     if (phase === 'idle') this.endpoint.forgetIdle(this);
     const handler = this.#detach();
-    if (phase === 'tunnel') handler?.onResponseEnd();
-    else handler?.onUpstreamFault(phase === 'body' ? 'upstream_truncated' : this.#closeFault ?? (phase === 'connecting' ? 'connect_failed' : 'upstream_closed'));
+    const fault = phase === 'body' ? 'upstream_truncated' : this.#closeFault ?? (phase === 'connecting' ? 'connect_failed' : 'upstream_closed');
+    tellEnd(handler, phase === 'tunnel' ? null : fault, this.#upstream.reportBug);
   }
 
   onDeadline(): void {

@@ -1,16 +1,30 @@
 /** The seam between a request and the way that it takes to an endpoint. What frames its content there is no matter of the request's. */
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {giveUp, type Losable} from '#src/core/give-up.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 
-/** Takes what follows the head of a response. After `onResponseEnd` or `onUpstreamFault` the stream calls nothing more. */
-export interface ResponseBodyHandler {
+/** Takes what follows the head of a response. `lose`: it has failed in what it did. After `onResponseEnd` or `onUpstreamFault` the stream calls nothing more. */
+export interface ResponseBodyHandler extends Losable {
   onResponseBody(bytes: Buffer, start: number, end: number): void;
   onResponseEnd(): void;
   /** Everything that one read brought has been handed over, and there may be more to come. */
   onUpstreamReadEnd(): void;
   onUpstreamDrain(): void;
   onUpstreamFault(fault: FaultCode): void;
+}
+
+/**
+ * The last word to a handler. The stream has let go of it already, so after an exception nobody else would end what its client waits for.
+ * @param fault null: the response is complete
+ */
+export function tellEnd(handler: ResponseBodyHandler | null, fault: FaultCode | null, reportBug: (error: unknown) => void): void {
+  try {
+    if (fault === null) handler?.onResponseEnd();
+    else handler?.onUpstreamFault(fault);
+  } catch (error) {
+    if (handler !== null) giveUp(handler, error, reportBug);
+  }
 }
 
 /** Takes the response of one request. */
