@@ -137,7 +137,7 @@ for (const [what, {bytes = PROBE, respond = () => OK, start, proceed, victims}] 
 
 describe('HTTP/2', () => {
   const VICTIMS: readonly Victim[] = [
-    [Http2Stream, 'endResponse', 1], [Http2Stream, 'abandonResponse', 1], [ServerSession, 'sendHead', 1], [ServerSession, 'endResponse', 1], [Clock, 'httpDate', 1],
+    [Http2Stream, 'endResponse', 1], [Http2Stream, 'abandonResponse', 1], [ServerSession, 'sendHead', 1], [Clock, 'httpDate', 1],
     [OutputBuffer, 'onWritten', 1], [RequestRecord, 'complete', 1],
   ];
   for (const victim of VICTIMS) {
