@@ -6,12 +6,20 @@ import {LOWER} from '#src/http1/characters.ts';
 
 /**
  * What some frameworks and servers take for the path, the method or the client although anybody can send it: `X-Original-URL` and
- * `X-Rewrite-URL` (CVE-2018-14773), method overrides, and what other proxies call the address, the host and the scheme.
+ * `X-Rewrite-URL` (CVE-2018-14773), method overrides, and what other proxies call the address, the host, the scheme and the certificate
+ * (RFC 9440 §2.4). And what only parts of an application say to each other: `X-Middleware-Subrequest` leads past the middleware of Next.js
+ * (CVE-2025-29927), its `X-Now-Route-Matches` poisons caches (CVE-2024-46982), `X-Sendfile-Type` has Rack serve paths of its client's
+ * (CVE-2025-61780).
  */
 export const CLAIMS = [
   'x-original-url', 'x-rewrite-url', 'x-http-method-override', 'x-http-method', 'x-method-override', 'true-client-ip', 'x-client-ip', 'cf-connecting-ip',
   'client-ip', 'x-cluster-client-ip', 'fastly-client-ip', 'proxy-client-ip', 'wl-proxy-client-ip', 'forwarded-for', 'x-forwarded', 'x-originating-ip',
   'x-remote-ip', 'x-remote-addr', 'x-proxyuser-ip', 'x-host', 'x-original-host', 'x-url-scheme', 'front-end-https',
+  'x-original-uri', 'x-original-path', 'x-request-uri', 'x-rewrite-path', 'x-override-url', 'x-envoy-original-path', 'x-middleware-subrequest', 'x-invoke-path',
+  'x-invoke-status', 'x-matched-path', 'x-now-route-matches', 'x-sendfile-type', 'x-accel-mapping', 'x-real-host', 'x-http-host-override', 'x-scheme', 'x-original-proto',
+  'x-original-scheme', 'x-original-forwarded-for', 'x-envoy-external-address', 'x-azure-clientip', 'x-azure-socketip', 'x-appengine-user-ip', 'fly-client-ip',
+  'x-nf-client-connection-ip', 'ali-cdn-real-ip', 'cdn-src-ip', 'client-cert', 'client-cert-chain', 'x-client-cert', 'ssl-client-cert', 'x-ssl-client-cert',
+  'x-ssl-client-verify', 'x-ssl-client-s-dn', 'x-client-verify', 'x-client-dn',
 ] as const;
 
 const NAMES = [

@@ -37,6 +37,11 @@ const CLAIMS = [
   'X-Original-URL', 'X-Rewrite-URL', 'X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override', 'True-Client-IP', 'X-Client-IP', 'CF-Connecting-IP',
   'Client-IP', 'X-Cluster-Client-IP', 'Fastly-Client-IP', 'Proxy-Client-IP', 'WL-Proxy-Client-IP', 'Forwarded-For', 'X-Forwarded', 'X-Originating-IP',
   'X-Remote-IP', 'X-Remote-Addr', 'X-ProxyUser-IP', 'X-Host', 'X-Original-Host', 'X-URL-Scheme', 'Front-End-Https',
+  'X-Original-URI', 'X-Original-Path', 'X-Request-URI', 'X-Rewrite-Path', 'X-Override-URL', 'X-Envoy-Original-Path', 'X-Middleware-Subrequest', 'X-Invoke-Path',
+  'X-Invoke-Status', 'X-Matched-Path', 'X-Now-Route-Matches', 'X-Sendfile-Type', 'X-Accel-Mapping', 'X-Real-Host', 'X-HTTP-Host-Override', 'X-Scheme', 'X-Original-Proto',
+  'X-Original-Scheme', 'X-Original-Forwarded-For', 'X-Envoy-External-Address', 'X-Azure-ClientIP', 'X-Azure-SocketIP', 'X-AppEngine-User-IP', 'Fly-Client-IP',
+  'X-NF-Client-Connection-IP', 'Ali-CDN-Real-IP', 'CDN-Src-IP', 'Client-Cert', 'Client-Cert-Chain', 'X-Client-Cert', 'SSL-Client-Cert', 'X-SSL-Client-Cert',
+  'X-SSL-Client-Verify', 'X-SSL-Client-S-DN', 'X-Client-Verify', 'X-Client-DN',
 ];
 
 describe('what would override path, method or client', () => {

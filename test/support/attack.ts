@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import type {TestContext} from 'node:test';
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
 import {eventually} from '#test/support/eventually.ts';
-import type {FakeUpstream} from '#test/support/fake-upstream.ts';
+import {OK, type FakeUpstream, type UpstreamRequest} from '#test/support/fake-upstream.ts';
 import type {ProxyHarness} from '#test/support/proxy-harness.ts';
 import {fieldOf, fieldsOf, statusOf, type RawMessage} from '#test/support/raw-message.ts';
+import {readStrictRequests} from '#test/support/strict-message.ts';
 
 export interface Target {
   readonly proxy: ProxyHarness;
@@ -60,6 +61,35 @@ export async function attack(context: TestContext, target: Target, bytes: string
   await assertServes(context, target);
   assert.deepEqual(proxy.reports, []);
   return response;
+}
+
+/**
+ * An attack that need not be refused, because nothing is left of it: the application sees one request, which nobody can read in two ways and
+ * which says nothing of what the attacker wants; the client gets one answer; nothing is counted; a new connection is served. Returns what the
+ * application saw.
+ */
+export async function disarm(context: TestContext, target: Target, bytes: string, wanted = /evil/i): Promise<UpstreamRequest> {
+  const {proxy, upstream} = target;
+  const before = proxy.faults();
+  const bytesBefore = upstream.bytesReceived;
+  upstream.forget();
+  upstream.respond = ({startLine}) => (startLine.startsWith('HEAD ') ? 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n' : OK);
+  await proxy.forgetLog();
+
+  const client = await proxy.connect(context);
+  client.send(bytes);
+  assert.equal(statusOf(await client.response(bytes.split(' ')[0])), 200);
+  assert.equal(client.received, '', 'one answer and not a byte more');
+  client.destroy();
+
+  const request = await upstream.nextRequest();
+  assert.equal(readStrictRequests(request.raw).length, 1);
+  assert.equal(upstream.bytesReceived - bytesBefore, request.raw.length, 'one request and not a byte more');
+  assert.doesNotMatch(request.raw, wanted);
+  assert.deepEqual(proxy.faults(), before);
+  await assertServes(context, target);
+  assert.deepEqual(proxy.reports, []);
+  return request;
 }
 
 /**
