@@ -102,6 +102,21 @@ suite('the end', () => {
     await eventually('it is no load any more', () => proxy.slot('acme', 'app', upstream.port).requests === 0);
   });
 
+  test('of the client\'s side does not overtake what an application has still to read', async (context) => {
+    const {proxy, upstream} = await startStage(context);
+    const {client, peer, send} = await openStream(context, {proxy, upstream});
+    upstream.isParsing = false;
+    peer.socket.pause();
+    const before = peer.bytesReceived;
+    const frames = LIMITS.h2StreamWindowBytes / LIMITS.h2FrameBytesMax;
+    for (let i = 0; i < frames; i++) send(Buffer.alloc(LIMITS.h2FrameBytesMax), i === frames - 1 ? FLAG.END_STREAM : 0);
+    await settle();
+    peer.socket.resume();
+    await client.response(1);
+    assert.equal(peer.bytesReceived - before, LIMITS.h2StreamWindowBytes);
+    assert.equal((await proxy.nextLogLine())['fault'], null);
+  });
+
   test('of the client\'s side leaves the application its last words: browsers wait for its close frame', async (context) => {
     const {proxy, upstream} = await startStage(context);
     const {client, peer, send} = await openStream(context, {proxy, upstream});
