@@ -4,7 +4,6 @@
  * process hold.
  */
 import type {FaultCode} from '#src/core/faults.ts';
-import {LIMITS} from '#src/core/limits.ts';
 import {ERROR, FLAG, FRAME_HEADER_BYTES, WINDOW_BYTES_DEFAULT, type ErrorCode} from '#src/http2/frames.ts';
 import type {ContentSink} from '#src/http2/frame-reader.ts';
 import type {Glitch} from '#src/http2/glitches.ts';
@@ -19,8 +18,6 @@ export interface ContentObserver<Context> {
   /** The stream must not go on. */
   onStreamFault(stream: Stream<Context>, code: ErrorCode, fault: FaultCode): void;
   onGlitch(glitch: Glitch): void;
-  /** A stream that lingered has come to its end. */
-  onLingered(stream: Stream<Context>): void;
   /** A frame of a stream that is not alive. */
   onStray(streamId: number): void;
   /** More than a window allows. */
@@ -115,14 +112,7 @@ export class ContentReceiver<Context> implements ContentSink {
       return;
     }
     stream.advance('receive_end');
-    if (stream.lingerDeadlineMs !== Number.POSITIVE_INFINITY) this.#parts.observer.onLingered(stream);
-    else if (stream.hasBody) this.#parts.handler.onEnd(stream);
-  }
-
-  /** This side has ended: what still comes is thrown away, up to the window, for a moment. */
-  linger(stream: Stream<Context>): void {
-    stream.isBodyPaused = true;
-    stream.lingerDeadlineMs = this.#parts.observer.nowMs + LIMITS.lingerMs;
+    if (stream.hasBody) this.#parts.handler.onEnd(stream);
   }
 
   resume(stream: Stream<Context>): void {

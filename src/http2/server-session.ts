@@ -39,7 +39,6 @@ export class ServerSession<Context> extends Session<Context> {
       const fault = judgeResponse(stream, this.sender, nowMs);
       if (fault !== null) this.onStreamFault(stream, ERROR.ENHANCE_YOUR_CALM, fault);
       else if (isContentLate(stream, this.receiver.isWindowOpen(stream), nowMs)) this.#handler.onBodyTimeout(stream);
-      else if (nowMs >= stream.lingerDeadlineMs) this.resetStream(stream, ERROR.NO_ERROR);
     }
   }
 
@@ -75,8 +74,6 @@ export class ServerSession<Context> extends Session<Context> {
   onSent(stream: Stream<Context>): void {
     if (!stream.advance('send_end')) throw new Error(`a response ended in the state ${stream.state}`);
     if (stream.isClosed) this.remove(stream);
-    // A browser forgets the last words of a tunnel whose stream is reset, so it may end its side first.
-    else if (stream.tunnel === 'open') this.receiver.linger(stream);
     // RFC 9113 §8.1: the rest of the request is of no use any more, and that is no error.
     else this.resetStream(stream, ERROR.NO_ERROR);
   }

@@ -252,10 +252,6 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
     this.remove(stream);
   }
 
-  onLingered(stream: Stream<Context>): void {
-    this.remove(stream);
-  }
-
   protected remove(stream: Stream<Context>): void {
     this.registry.delete(stream);
     this.receiver.release(stream);

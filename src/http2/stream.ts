@@ -23,8 +23,6 @@ export class Stream<Context> {
   contentReceived = 0;
   /** RFC 8441: content that is no body, and has no time of its own. Whoever accepts it sets `open`. */
   tunnel: 'none' | 'awaited' | 'open' = 'none';
-  /** Until when its client may end its side, once the other one has ended. */
-  lingerDeadlineMs = Number.POSITIVE_INFINITY;
   /** The handler waits for a body and its end. */
   hasBody = false;
   receiveWindow: number = LIMITS.h2StreamWindowBytes;
