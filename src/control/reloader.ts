@@ -1,5 +1,5 @@
 /** The first load, and reloads: load, keep the last good version of what is broken, compare, put in force on all threads or on none. */
-import {diffSnapshots} from '#src/config/diff.ts';
+import {diffSnapshots, type RestartSetting} from '#src/config/diff.ts';
 import type {FileSource} from '#src/config/file-source.ts';
 import {loadConfig, type ConfigResult} from '#src/config/load.ts';
 import {mergeAtStart, mergeWithLastGood, type MergeResult, type RunningConfig, type StaleCustomer} from '#src/config/merge.ts';
@@ -129,13 +129,16 @@ export class Reloader {
   }
 }
 
+/** What the settings are called in the node file. */
+const RESTART_KEYS: Readonly<Record<RestartSetting, string>> = {threads: 'threads', admin: 'admin.address', stateFolder: 'state.path', adminSocket: 'admin_socket'};
+
 function logFindings({warnings}: ConfigResult, {refusal, stale, needsRestart}: MergeResult, log: DaemonLog): void {
   for (const warning of warnings) log.warn(formatProblem(warning));
   for (const problem of refusal) log.error(formatProblem(problem));
   for (const {customer, file, isKept, problems} of stale) {
     for (const problem of problems) log.error({customer, file, isKept}, formatProblem(problem));
   }
-  if (needsRestart.length > 0) log.warn({settings: needsRestart}, 'these settings change with the next restart');
+  if (needsRestart.length > 0) log.warn({settings: needsRestart.map(setting => RESTART_KEYS[setting])}, 'these settings change with the next restart');
 }
 
 function reportStale({customer, file, isKept}: StaleCustomer): StaleReport {

@@ -129,9 +129,10 @@ test('requests for a reload during one are answered by one more', async context 
 
 test('what needs a restart is said, and does not keep the rest from changing', async context => {
   const {daemon, config, lines} = await createStage(context);
-  await config.writeNode(NODE_TEXT.replace('threads: 2', 'threads: 3').replace('level: debug', 'level: warn'));
+  const text = NODE_TEXT.replace('threads: 2', 'threads: 3').replace('level: debug', 'level: warn').replace('admin: {address: "127.0.0.1:0"}', 'admin: {address: "127.0.0.1:1"}');
+  await config.writeNode(`${text}state: {path: state}\nadmin_socket: admin.sock\n`);
   assert.equal(await daemon.reload(), 'success');
-  assert.deepEqual(lines.find(({settings}) => settings !== undefined)?.['settings'], ['threads']);
+  assert.deepEqual(lines.find(({settings}) => settings !== undefined)?.['settings'], ['threads', 'admin.address', 'state.path', 'admin_socket']);
 });
 
 for (const [about, break_] of [
