@@ -87,3 +87,16 @@ export async function readSettledMemory(root: number): Promise<number> {
   }
   return before;
 }
+
+const IDLE_SHARE = 0.1;
+
+/** Waits until the process and its children use next to no CPU time, for the time of `SETTLE_STEPS_MAX` looks at most. */
+export async function waitUntilIdle(root: number): Promise<void> {
+  let before = readCpuMicroseconds(root);
+  for (let step = 0; step < SETTLE_STEPS_MAX; step++) {
+    await sleep(SETTLE_STEP_MS);
+    const now = readCpuMicroseconds(root);
+    if (now - before < SETTLE_STEP_MS * 1_000 * IDLE_SHARE) return;
+    before = now;
+  }
+}

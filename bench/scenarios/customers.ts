@@ -5,7 +5,7 @@ import type {Settings, Workplace} from '../harness/workplace.ts';
 import {waitUntilServed, type Proxy} from '../peers/peer.ts';
 import type {Column, Sample, Scenario} from './scenario.ts';
 
-export function sitesOfCustomers({customers}: Settings): Sites {
+function sitesOfCustomers({customers}: Settings): Sites {
   return {customers, hosts: customers, tls: false, webSockets: false, revision: 0};
 }
 

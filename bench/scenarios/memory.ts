@@ -10,7 +10,7 @@ import type {Scenario} from './scenario.ts';
 /** Connections are opened and closed once before, so that what stays allocated for good is not counted. */
 function idleScenario(name: string, title: string, secure: boolean): Scenario {
   return {
-    name, group: 'idle-connections', title, proxies: 'fresh', roundsMax: 3,
+    name, group: 'idle-connections', title, proxies: 'fresh', roundsMax: 2,
     columns: [{key: 'perConnection', label: 'memory / connection', unit: 'bytes', better: 'lower'}, {key: 'before', label: 'memory before', unit: 'bytes'}],
     sitesFor: () => sitesOfHosts(1),
     accepts: () => true,
