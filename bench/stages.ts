@@ -10,12 +10,14 @@ import {parseAuthority} from '#src/http1/request-target.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
 import {clientFragment, connectionFragment, customerFragment, endpointFragment, formatAccessLine, timeFragment, userAgentFragment, type AccessRecord} from '#src/observe/access-line.ts';
 import {forwardedLines, identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
+import {FleetScope} from '#src/policy/fleet-scope.ts';
 import {HostTable} from '#src/policy/host-table.ts';
 import {PathTable} from '#src/policy/path-table.ts';
 import {hardenRequestFields, planRequestFields} from '#src/policy/request-hardening.ts';
 import {compileLimits, takeLimits} from '#src/policy/request-limits.ts';
 import {hardenResponseFields, planResponseFields} from '#src/policy/response-hardening.ts';
 import {EndpointSlot, endpointSlotByteLength} from '#src/shared/endpoint-slot.ts';
+import {FleetLedger} from '#src/shared/fleet-ledger.ts';
 import {RateTables} from '#src/shared/rate-tables.ts';
 import {createPicker} from '#src/balance/picker.ts';
 
@@ -107,8 +109,8 @@ function routeStage(hostCount: number): Stage {
 
 function limitStage(): Stage {
   const hash = new KeyedHash(Buffer.alloc(32, 7)), client = makeClient(hash);
-  const snapshot = {name: 'per-client', key: 'client', keyName: '', intervalMs: 1e-3, burst: 1_000_000, isEnforced: true, isAnnounced: false} as const;
-  const limits = compileLimits('', '', [snapshot], {tables: new RateTables(RateTables.createBuffers(65_536)), hash}).onArrival;
+  const snapshot = {name: 'per-client', key: 'client', keyName: '', intervalMs: 1e-3, burst: 1_000_000, isEnforced: true, isFleetWide: false, isAnnounced: false} as const;
+  const limits = compileLimits('', '', [snapshot], {tables: new RateTables(RateTables.createBuffers(65_536)), hash, fleet: new FleetScope(new FleetLedger(new SharedArrayBuffer(FleetLedger.byteLength(8))), null)}).onArrival;
   const {fields} = parsedRequest(), request = {client, host: HOST, site: null, route: null, limit: '', retryAfterMs: 0, rateLimitLines: ''};
   const observe = (): void => undefined;
   let nowMs = 0;

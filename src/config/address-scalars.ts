@@ -43,6 +43,19 @@ export const adminAddress = scalar({
   }),
 });
 
+/** What the node itself connects to, for its own purposes. */
+export const storeAddress = scalar({
+  type: 'address',
+  allowed: 'an internal IP address (10/8, 172.16/12, 192.168/16, 100.64/10, fc00::/7 or loopback) and a port from 1 to 65535; host names are not resolved',
+  remedy: 'write for example "10.0.9.10:6379"',
+  json: socketAddressJson,
+  read: readText((text) => {
+    const socket = parseSocketAddress(text);
+    const cidr = socket === null ? null : parseCidr(socket.address);
+    return socket !== null && socket.port > 0 && cidr !== null && isInternalCidr(cidr) ? socket : null;
+  }),
+});
+
 /** Where a customer's servers are connected to from. */
 export function sourceAddress(family: 4 | 6) {
   return scalar({

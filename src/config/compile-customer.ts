@@ -56,6 +56,7 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
   if (context.node !== null) {
     for (const use of findOwnAddresses(content, context.node)) report.problem(pathOfServer(use), describeOwnAddress(use));
   }
+  if (context.node?.fleet === null) warnOfLonelyLimits(input, report);
   if (report.problems.length > 0) return null;
   const customer = {...content, sites: input.sites.map((site) => compileSite(site, context.defaults))};
   return {...customer, revision: computeRevision(customer)};
@@ -106,6 +107,19 @@ function warnOfUnusedPools({auth, pools, sites}: CustomerInput, report: Report):
   const used = new Set([...sites.flatMap((site) => site.routes.map(({pool}) => pool)), ...Object.values(auth).map(({forward}) => forward?.pool)]);
   for (const pool of Object.keys(pools)) {
     if (!used.has(pool)) report.warning(['pools', pool], {found: `the pool ${pool} without a route`, allowed: 'pools that are used', remedy: 'remove it, or route to it'});
+  }
+}
+
+/** No problem: the node file is another's business, and each node still holds the limit by itself. */
+function warnOfLonelyLimits({limits, sites}: CustomerInput, report: Report): void {
+  const lists = [
+    {place: ['limits'] as ConfigPath, limits},
+    ...sites.flatMap(({routes}, site) => routes.map((route, index) => ({place: ['sites', site, 'routes', index, 'limits'], limits: route.limits}))),
+  ];
+  for (const {place, limits: list} of lists) {
+    for (const [index, {scope}] of list.entries()) {
+      if (scope === 'fleet') report.warning([...place, index, 'scope'], {found: 'scope: fleet on a node without a fleet: it counts by itself', allowed: '`fleet` in the node file', remedy: 'add it, or remove the key'});
+    }
   }
 }
 

@@ -5,18 +5,23 @@ import {compileLimits, type RouteDefaults} from '#src/config/compile-shared.ts';
 import {findRedirectTarget, type ListenerFacts} from '#src/config/node-checks.ts';
 import {type NodeInput, nodeSchema} from '#src/config/node-schema.ts';
 import {compileRules} from '#src/config/rule-schema.ts';
-import type {NodeSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
+import type {FleetSnapshot, NodeSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
 
 export interface CompiledNode {
   readonly node: NodeSnapshot;
   readonly defaults: RouteDefaults;
 }
 
-/**
- * @param file the node file, which relative paths are relative to
- * @param cores what `threads: auto` stands for
- */
-export function compileNode(input: NodeInput, file: string, cores: number): CompiledNode {
+export interface NodeContext {
+  /** The node file, which relative paths are relative to. */
+  readonly file: string;
+  /** What `threads: auto` stands for. */
+  readonly cores: number;
+  /** With what stands in the files that it names. */
+  readonly fleet: FleetSnapshot | null;
+}
+
+export function compileNode(input: NodeInput, {file, cores, fleet}: NodeContext): CompiledNode {
   const node: NodeSnapshot = {
     listeners: input.listeners.map((listener) => ({
       name: listener.name,
@@ -32,6 +37,7 @@ export function compileNode(input: NodeInput, file: string, cores: number): Comp
     stateFolder: resolveOptional(input.state.path, file),
     adminSocket: resolveOptional(input.admin_socket, file),
     timeouts: compileTimeouts(input),
+    fleet,
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
     caps: {connectionsMax: input.caps.connections, connectionsPerClientMax: input.caps.connections_per_client},

@@ -11,9 +11,9 @@ export interface RouteDefaults {
 }
 
 export function compileLimits(limits: z.output<typeof limitsSection>): readonly LimitSnapshot[] {
-  return limits.map(({name, key, key_name: keyName, rate, burst, mode, announce}) => ({
+  return limits.map(({name, key, key_name: keyName, rate, burst, mode, scope, announce}) => ({
     name, key, keyName: (key === 'header' ? keyName?.toLowerCase() : keyName) ?? '', intervalMs: rate.intervalMs, burst: burst ?? rate.count,
-    isEnforced: mode === 'enforce', isAnnounced: announce === 'always' && mode === 'enforce',
+    isEnforced: mode === 'enforce', isFleetWide: scope === 'fleet', isAnnounced: announce === 'always' && mode === 'enforce',
   }));
 }
 

@@ -139,7 +139,7 @@ const REFUSE_CHAIN = [
 ];
 
 /** A server that a reload has removed keeps the requests that it is at. DNS and everything else that is not TCP is refused. */
-function renderDaemonChain(destinations: readonly Destination[], {admin}: NodeSnapshot): readonly string[] {
+function renderDaemonChain(destinations: readonly Destination[], {admin, fleet}: NodeSnapshot): readonly string[] {
   const adminHeader = FAMILIES[admin.address.includes(':') ? 6 : 4].header;
   const families = BOTH.filter((family) => dispatchElements(destinations, family).length > 0);
   return [
@@ -148,6 +148,7 @@ function renderDaemonChain(destinations: readonly Destination[], {admin}: NodeSn
     '\t\tct state established accept',
     '\t\t# A health check of the container is a process of the same user.',
     `\t\toifname "lo" ${adminHeader} daddr ${admin.address} tcp dport ${admin.port} accept`,
+    ...(fleet === null ? [] : [`\t\t${FAMILIES[fleet.address.includes(':') ? 6 : 4].header} daddr ${fleet.address} tcp dport ${fleet.port} accept comment "store of the fleet"`]),
     ...families.map((family) => `\t\t${FAMILIES[family].header} daddr vmap @customers_${family}`),
     '\t\tgoto refuse',
     '\t}',

@@ -5,6 +5,7 @@ import type {NodeContext} from '#src/config/compile-customer.ts';
 import {type CompiledNode, compileNode, fallbackDefaults} from '#src/config/compile-node.ts';
 import {type Claimant, describeConflict, findConflicts, findShadowedHosts} from '#src/config/conflicts.ts';
 import {CONFIG_FILE_BYTES_MAX, type ConfigDocument, parseConfigDocument} from '#src/config/document.ts';
+import {compileFleet} from '#src/config/fleet-schema.ts';
 import type {FileSource} from '#src/config/file-source.ts';
 import {valueAt} from '#src/config/issues.ts';
 import {claimsOf, type CustomerResult, loadCustomer} from '#src/config/load-customer.ts';
@@ -46,7 +47,9 @@ export async function loadConfig(nodeFile: string, source: FileSource, options: 
   const document = parseConfigDocument(nodeFile, read.text);
   const report = reportOn(document);
   const parsed = parseNodeDocument(document, report);
-  const compiled = parsed === null || parsed.value === null ? null : compileNode(parsed.value, document.file, options.cores);
+  const input = parsed?.value ?? null;
+  const fleet = input?.fleet === undefined ? null : await compileFleet(input.fleet, document.file, source, report);
+  const compiled = input === null ? null : compileNode(input, {file: document.file, cores: options.cores, fleet});
   const files = await findCustomerFiles(document, source, report);
   const node = report.problems.length === 0 ? compiled : null;
   const loading = {source, context: contextOf(compiled, parsed?.isLost(['admin']) === true, before), nowMs: options.nowMs};
@@ -59,7 +62,7 @@ export async function loadConfig(nodeFile: string, source: FileSource, options: 
 /** The same object as before where nothing has changed, so that it is compared once and not for every customer. */
 function contextOf(compiled: CompiledNode | null, isAdminLost: boolean, before: ConfigResult | null): NodeContext {
   const {node, defaults} = compiled ?? {node: null, defaults: fallbackDefaults()};
-  const context = {node: node === null ? null : {listeners: node.listeners, admin: isAdminLost ? null : node.admin}, defaults};
+  const context = {node: node === null ? null : {listeners: node.listeners, admin: isAdminLost ? null : node.admin, fleet: node.fleet === null ? null : {address: node.fleet.address, port: node.fleet.port}}, defaults};
   const known = before?.customers[0]?.origin.context;
   return isDeepStrictEqual(known, context) ? known as NodeContext : context;
 }

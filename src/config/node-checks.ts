@@ -14,6 +14,8 @@ export interface ListenerFacts {
 interface NodeFacts {
   readonly listeners: readonly ListenerFacts[];
   readonly admin: {readonly address: SocketAddress};
+  readonly fleet?: unknown;
+  readonly limits: readonly {readonly scope: 'node' | 'fleet'}[];
 }
 
 /** The https listener that clients are sent to: the one on the same address, else the first one. */
@@ -23,7 +25,7 @@ export function findRedirectTarget(listener: ListenerFacts, listeners: readonly 
 }
 
 export function checkNode(node: NodeFacts): readonly Finding[] {
-  return [...checkRedirects(node), ...checkCollisions(node)];
+  return [...checkRedirects(node), ...checkCollisions(node), ...checkScopes(node)];
 }
 
 function checkRedirects({listeners}: NodeFacts): readonly Finding[] {
@@ -53,4 +55,11 @@ function checkCollisions({listeners, admin}: NodeFacts): readonly Finding[] {
       remedy: 'change the port of one of the two',
     }];
   });
+}
+
+function checkScopes({fleet, limits}: NodeFacts): readonly Finding[] {
+  if (fleet !== undefined) return [];
+  return limits.flatMap(({scope}, index) => (scope === 'node' ? [] : [{
+    path: ['limits', index, 'scope'], needs: [['fleet'], ['limits', index]], found: 'scope: fleet without a fleet', allowed: '`fleet` with a store, or scope: node', remedy: 'add `fleet`, or remove the key',
+  }]));
 }

@@ -4,6 +4,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import {adminAddress, listenAddress, network, trustedNetwork} from '#src/config/address-scalars.ts';
 import {checked, checkNames} from '#src/config/checks.ts';
 import {checkNode} from '#src/config/node-checks.ts';
+import {fleetSection} from '#src/config/fleet-schema.ts';
 import {adminSocketPath} from '#src/config/admin-socket.ts';
 import {choice, duration, filePath, flag, integer, name, scalar, section, size} from '#src/config/scalars.ts';
 import {rulesSection} from '#src/config/rule-schema.ts';
@@ -80,6 +81,7 @@ export const nodeSchema = checked(section({
     path: filePath.optional().describe('Folder for what survives a restart: bans, and the last good version of each customer file. Made if it is missing. Default: none. Needs a restart to change.'),
   }).prefault({}).describe('What the daemon keeps on disk.'),
   admin_socket: adminSocketPath.optional().describe('Unix socket of `torwart ban`, `unban` and `bans`. Only its owner may use it. Default: none. Needs a restart to change.'),
+  fleet: fleetSection.optional().describe('Other nodes that limits and bans are shared with, see [fleet.md](fleet.md). Default: none.'),
   timeouts: timeoutsSection.describe('Sites and routes may set some of them for themselves.'),
   max_body: size().prefault('10MiB').describe('Largest request body (413 above). Sites and routes may set their own.'),
   request_buffer: size(1024 ** 2).prefault('64KiB').describe('Request bodies up to this size are collected before a server is asked, so that a slow client never occupies one. Sites and routes may set their own.'),

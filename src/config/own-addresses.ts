@@ -15,9 +15,15 @@ export function addressesCollide(a: SocketAddress, b: SocketAddress): boolean {
   return WILDCARDS[a.address] === familyOf(b.address) || WILDCARDS[b.address] === familyOf(a.address);
 }
 
-/** What nothing may dial, see `core/dial-guard.ts`. */
-export function ownListenersOf({listeners, admin}: NodeSnapshot): readonly SocketAddress[] {
+/** Where Torwart listens, see `core/dial-guard.ts`. */
+export function ownListenersOf({listeners, admin}: Pick<NodeSnapshot, 'listeners' | 'admin'>): readonly SocketAddress[] {
   return [...listeners, admin].map(({address, port}) => ({address, port}));
+}
+
+/** What no server of a customer can be, see `core/dial-guard.ts`: the listeners, and the store of the fleet. */
+export function ownSocketsOf(node: Pick<NodeSnapshot, 'listeners' | 'admin' | 'fleet'>): readonly SocketAddress[] {
+  const {fleet} = node;
+  return fleet === null ? ownListenersOf(node) : [...ownListenersOf(node), {address: fleet.address, port: fleet.port}];
 }
 
 export interface OwnAddressUse {
@@ -29,12 +35,13 @@ export interface OwnAddressUse {
 }
 
 /** Where the node listens. `admin` is null where the node file gives a wrong one. */
-export type NodeAddresses = Pick<NodeSnapshot, 'listeners'> & {readonly admin: SocketAddress | null};
+export type NodeAddresses = Pick<NodeSnapshot, 'listeners'> & {readonly admin: SocketAddress | null; readonly fleet: SocketAddress | null};
 
 /** Servers of the customer that are Torwart itself. */
-export function findOwnAddresses(customer: Pick<CustomerSnapshot, 'pools'>, {listeners, admin}: NodeAddresses): readonly OwnAddressUse[] {
+export function findOwnAddresses(customer: Pick<CustomerSnapshot, 'pools'>, {listeners, admin, fleet}: NodeAddresses): readonly OwnAddressUse[] {
   const own = listeners.map(({name, address, port}) => ({name: `the listener ${name}`, address, port}));
   if (admin !== null) own.push({...admin, name: 'the admin listener'});
+  if (fleet !== null) own.push({...fleet, name: 'the store of the fleet'});
   const uses: OwnAddressUse[] = [];
   for (const pool of customer.pools) {
     for (const [server, address] of pool.servers.entries()) {

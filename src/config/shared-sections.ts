@@ -17,6 +17,7 @@ const limit = checked(section({
   rate: rate.describe('Requests that are admitted on average.'),
   burst: integer(1, BURST_MAX).optional().describe('Requests that are admitted at once after a pause. Default: the number in the rate.'),
   mode: choice('enforce', 'observe').prefault('enforce').describe('`observe` refuses nothing: what would be refused is counted and logged.'),
+  scope: choice('node', 'fleet').prefault('node').describe('Who counts: this node by itself, or all nodes with the same `fleet` store together, see [fleet.md](fleet.md).'),
   announce: choice('refused', 'always').prefault('refused').describe('Which responses have the fields `RateLimit` and `RateLimit-Policy`: those that refuse, or all.'),
 }), checkLimit);
 

@@ -59,6 +59,8 @@ export interface LimitSnapshot {
   readonly burst: number;
   /** False: what would be refused is only counted and logged. */
   readonly isEnforced: boolean;
+  /** All nodes of the fleet count together. */
+  readonly isFleetWide: boolean;
   /** Clients are told on every response what is left, and not only when nothing is. */
   readonly isAnnounced: boolean;
 }
@@ -143,6 +145,15 @@ export interface BansSnapshot {
   readonly allow: readonly string[];
 }
 
+/** The store through which the nodes of a fleet share limits and bans. */
+export interface FleetSnapshot extends SocketAddress {
+  readonly user: string | null;
+  readonly password: string | null;
+  /** The same on all nodes: the key of all that is hashed or signed for the store. */
+  readonly secret: string;
+  readonly areBansShared: boolean;
+}
+
 export interface NodeSnapshot {
   readonly listeners: readonly ListenerSnapshot[];
   readonly admin: SocketAddress;
@@ -156,6 +167,8 @@ export interface NodeSnapshot {
   /** Absolute path of the Unix socket that the command line talks to; null: there is none. Needs a restart to change. */
   readonly adminSocket: string | null;
   readonly timeouts: TimeoutsSnapshot;
+  /** Null: the node is alone. */
+  readonly fleet: FleetSnapshot | null;
   readonly limits: readonly LimitSnapshot[];
   readonly rules: readonly RuleSnapshot[];
   readonly caps: CapsSnapshot;

@@ -7,6 +7,7 @@ import {createAdminRouter} from '#src/control/admin-commands.ts';
 import {AdminSocket} from '#src/control/admin-socket.ts';
 import {BanKeeper} from '#src/control/ban-keeper.ts';
 import type {Configuration} from '#src/control/configuration.ts';
+import {Fleet, FLEET_TIMINGS} from '#src/control/fleet.ts';
 import type {LastGoodKeeper} from '#src/control/last-good-keeper.ts';
 import {LimitTotals} from '#src/control/limit-totals.ts';
 import {LoginBook} from '#src/control/login-book.ts';
@@ -69,6 +70,7 @@ export class Daemon {
   readonly #ruleTotals = new RuleTotals();
   readonly #logins: LoginBook;
   readonly #bans: BanKeeper;
+  readonly #fleet: Fleet;
   readonly #timers: NodeJS.Timeout[] = [];
   #inForce: Configuration;
   #admin: AdminServer | null = null;
@@ -96,6 +98,7 @@ export class Daemon {
     this.#ports = ports;
     this.#inForce = this.#slots.assign(snapshot);
     this.#bans = new BanKeeper({memory: this.#memory, stateFolder: snapshot.node.stateFolder, log, now: () => Date.now()});
+    this.#fleet = new Fleet({memory: this.#memory, log, clock: () => performance.now(), timings: FLEET_TIMINGS});
     this.#prober = new Prober({threads, log, random: Math.random});
     this.#lastGood = first.lastGood;
     this.#reloader = new Reloader({...options, apply: next => this.#apply(next)}, first);
@@ -163,9 +166,11 @@ export class Daemon {
     await this.#bans.start(snapshot);
     const outcome = await this.#supervisor.start(this.#inForce);
     if (!outcome.ok) throw new StartError('the proxy threads could not start', [outcome.error]);
+    this.#fleet.configure(snapshot.node);
   }
 
   async #closeServices(): Promise<void> {
+    this.#fleet.stop();
     await this.#adminSocket?.close();
     await this.#admin?.close();
     await this.#bans.stop();
@@ -189,6 +194,7 @@ export class Daemon {
       reload: () => this.#reloader.report,
       threadReports: () => this.#supervisor.reportThreads(),
       bans: () => this.#bans.report(),
+      fleet: () => this.#fleet.report(),
       loginTotals: () => this.#logins.list(this.#inForce.snapshot),
       limitExcesses: () => this.#limitTotals.list(this.#inForce.snapshot),
       ruleMatches: () => this.#ruleTotals.list(this.#inForce.snapshot),
@@ -218,6 +224,7 @@ export class Daemon {
     this.#inForce = configuration;
     this.#prober.update(configuration);
     this.#bans.configure(next);
+    this.#fleet.configure(resolved.node);
     const {log, caps} = next.node;
     this.#options.log.level = log.level;
     if (caps.connectionsMax > this.#memory.connectionsMax) {

@@ -1,7 +1,7 @@
 /** Active health checks of all pools that ask for them. The verdicts go to the endpoints' slots, where every thread sees them. */
 import {isDeepStrictEqual} from 'node:util';
 import {recordProbe, UNPROBED, type HealthProgress} from '#src/balance/health-state.ts';
-import {ownListenersOf} from '#src/config/own-addresses.ts';
+import {ownSocketsOf} from '#src/config/own-addresses.ts';
 import {sourceAddressFor} from '#src/config/source-address.ts';
 import type {SocketAddress} from '#src/config/snapshot.ts';
 import type {Configuration} from '#src/control/configuration.ts';
@@ -54,7 +54,7 @@ export class Prober {
   /** Unchanged endpoints go on as they are; a changed check keeps its endpoint's state and starts a new schedule. */
   update(configuration: Configuration): void {
     const previous = this.#customers;
-    const ownListeners = ownListenersOf(configuration.snapshot.node);
+    const ownListeners = ownSocketsOf(configuration.snapshot.node);
     const isNodeSame = isDeepStrictEqual(ownListeners, this.#ownListeners);
     this.#customers = new Map();
     this.#ownListeners = ownListeners;

@@ -3,6 +3,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import {BanTable} from '#src/shared/ban-table.ts';
 import {NODE, NODE_ROW_LENGTH, openRow, rowsByteLength} from '#src/shared/counters.ts';
 import {ConnectionTable} from '#src/shared/connection-table.ts';
+import {FleetLedger} from '#src/shared/fleet-ledger.ts';
 import type {SharedMemory} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {RateTables} from '#src/shared/rate-tables.ts';
@@ -28,6 +29,7 @@ export function createSharedMemory(threads: number, connectionsMax: number, desc
   return {
     nodeCounters: {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, threads)), byteOffset: 0},
     rateTables: RateTables.createBuffers(RATE_KEYS_MAX),
+    fleetLedger: new SharedArrayBuffer(FleetLedger.byteLength(LIMITS.fleetLedgerKeysMax)),
     loginBuckets: new SharedArrayBuffer(RateBuckets.byteLength(LOGIN_KEYS_MAX)),
     loginMemory: new SharedArrayBuffer(RateBuckets.byteLength(LOGIN_KEYS_MAX)),
     connectionTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, room)),

@@ -87,6 +87,8 @@ export const LIMITS = {
   banMsMax: 366 * 24 * 3_600_000,
   /** As many bans as there can be, each with the longest reason that there can be. */
   banFileBytesMax: 64 * 1024 * 1024,
+  /** Keys of limits of the fleet that are taken of between two messages to its store. What is beyond is not told to it. */
+  fleetLedgerKeysMax: 16_384,
   /** What `torwart` asks the daemon over the admin socket. */
   adminRequestBytesMax: 16 * 1024,
   /** A User-Agent field that a connection remembers for its next log line. */

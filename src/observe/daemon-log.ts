@@ -5,7 +5,7 @@ import type {LogSnapshot} from '#src/config/snapshot.ts';
 export type DaemonLog = Logger;
 
 /** Key material has these names everywhere in the program. */
-const SECRET_NAMES: ReadonlySet<string> = new Set(['keyPem', 'ticketKeys', 'keys', 'hashSecret']);
+const SECRET_NAMES: ReadonlySet<string> = new Set(['keyPem', 'ticketKeys', 'keys', 'hashSecret', 'password', 'secret']);
 const DEPTH_MAX = 8;
 
 /** Writes are synchronous: the last line before a crash is the one that matters, and the control thread serves no requests. */

@@ -50,6 +50,14 @@ export interface BanReport {
   readonly isSaved: boolean;
 }
 
+export interface FleetReport {
+  /** The store did what it was asked last. */
+  readonly isUp: boolean;
+  readonly exchanges: Readonly<Record<'done' | 'failed', number>>;
+  /** Requests of limits of the fleet that the store was not told of. */
+  readonly untold: number;
+}
+
 /** Where the numbers are. Everything is asked anew at each scrape. */
 export interface ExpositionSources {
   readonly version: string;
@@ -62,6 +70,8 @@ export interface ExpositionSources {
   readonly reload: () => ReloadReport;
   readonly threadReports: () => readonly ThreadReport[];
   readonly bans: () => BanReport;
+  /** Null where there is no fleet. */
+  readonly fleet: () => FleetReport | null;
   /** Every limit of the configuration in force. */
   readonly limitExcesses: () => readonly LimitExcesses[];
   /** Every rule of the configuration in force. */
@@ -93,7 +103,7 @@ export function createExposition(sources: ExpositionSources): Registry {
   const registry = new Registry();
   const metrics = [
     ...createNodeMetrics(sources), ...createCustomerMetrics(sources), ...createEndpointMetrics(sources),
-    ...createConfigurationMetrics(sources), ...createThreadMetrics(sources), ...createBanMetrics(sources), ...createProcessMetrics(),
+    ...createConfigurationMetrics(sources), ...createThreadMetrics(sources), ...createBanMetrics(sources), ...createFleetMetrics(sources), ...createProcessMetrics(),
   ];
   for (const metric of metrics) registry.registerMetric(metric);
   return registry;
@@ -249,6 +259,19 @@ function createBanMetrics({bans}: ExpositionSources): Metric[] {
     }),
     new ReadCounter('torwart_bans_evicted_total', 'Bans that ended early because the list was full.', () => single(bans().evicted)),
     new ReadGauge('torwart_bans_saved', '1 where bans survive a restart, 0 without a state folder or where it cannot be written.', () => single(Number(bans().isSaved))),
+  ];
+}
+
+function createFleetMetrics({fleet}: ExpositionSources): Metric[] {
+  const read = (toSamples: (report: FleetReport) => Sample[]) => (): Sample[] => {
+    const report = fleet();
+    return report === null ? [] : toSamples(report);
+  };
+  return [
+    new ReadGauge('torwart_fleet_store_up', '1 while the store of the fleet does what it is asked, 0 while this node counts by itself.', read(({isUp}) => single(Number(isUp)))),
+    new ReadCounter('torwart_fleet_exchanges_total', 'What the store of the fleet was asked, by outcome.',
+      read(({exchanges}) => Object.entries(exchanges).map(([outcome, value]) => ({labels: {outcome}, value})))),
+    new ReadCounter('torwart_fleet_untold_total', 'Requests that counted for a limit of the fleet on this node only, because there were too many keys at once.', read(({untold}) => single(untold))),
   ];
 }
 

@@ -1,7 +1,10 @@
 /** The limits that a request passes, in the order of their scopes. Whoever is over any of them that is enforced is refused. */
 import type {LimitSnapshot} from '#src/config/snapshot.ts';
+import {clientNetwork} from '#src/core/ip.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
+import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import type {FleetScope} from '#src/policy/fleet-scope.ts';
 import {findOnlyCookie, findOnlyField} from '#src/policy/request-values.ts';
 import type {RateBuckets} from '#src/shared/rate-buckets.ts';
 import type {RateTables} from '#src/shared/rate-tables.ts';
@@ -12,6 +15,11 @@ export interface LimitKey {
   readonly keyLow: number;
 }
 
+/** The same with the text that it is a hash of: on other nodes the hash is another. */
+export interface NamedLimitKey extends LimitKey {
+  readonly text: string;
+}
+
 export interface CompiledLimit extends Pick<LimitSnapshot, 'name' | 'key' | 'keyName' | 'intervalMs' | 'burst' | 'isEnforced' | 'isAnnounced'> {
   /** Empty for a limit of the node. */
   readonly customer: string;
@@ -20,7 +28,11 @@ export interface CompiledLimit extends Pick<LimitSnapshot, 'name' | 'key' | 'key
   readonly buckets: RateBuckets;
   /** Of the values of headers and cookies. */
   readonly hash: KeyedHash;
+  /** Null: the limit is this node's own. */
+  readonly fleet: FleetScope | null;
   /** Tells the limit's keys from those of every other limit. A limit that keeps its name keeps its buckets over a reload. */
+  readonly text: string;
+  /** Its hash; 0 for limits of the fleet, whose keys are hashes with this text. */
   readonly seedHigh: number;
   readonly seedLow: number;
   /** The policy as clients are told it. */
@@ -36,10 +48,10 @@ export interface LimitSet {
 
 /** What keys are made of, as far as it is known, and what became of the request. */
 export interface LimitedRequest {
-  readonly client: LimitKey | null;
+  readonly client: (LimitKey & Pick<ClientIdentity, 'ip'>) | null;
   readonly host: string;
-  readonly site: {readonly customer: {readonly limitKey: LimitKey}; readonly hostKeys: HostKeys} | null;
-  readonly route: {readonly limitKey: LimitKey} | null;
+  readonly site: {readonly customer: {readonly limitKey: NamedLimitKey}; readonly hostKeys: HostKeys} | null;
+  readonly route: {readonly limitKey: NamedLimitKey} | null;
   /** The limit that refused the request, else the first one that would have. */
   limit: string;
   /** Milliseconds after which the refusing limit would admit the next request. */
@@ -54,16 +66,18 @@ export type LimitObserver = (limit: CompiledLimit) => void;
 export interface LimitParts {
   readonly tables: RateTables;
   readonly hash: KeyedHash;
+  readonly fleet: FleetScope;
 }
 
 /** @param scope tells this list from every other: empty for the node, the customer's name, or the text of a route */
-export function compileLimits(customer: string, scope: string, limits: readonly LimitSnapshot[], {tables, hash}: LimitParts): LimitSet {
+export function compileLimits(customer: string, scope: string, limits: readonly LimitSnapshot[], {tables, hash, fleet}: LimitParts): LimitSet {
   const compiled = limits.map((limit): CompiledLimit => {
-    const {name, key, keyName, intervalMs, burst, isEnforced, isAnnounced} = limit;
-    hash.hashText(`${scope}\n${name}\n${key}`);
+    const {name, key, keyName, intervalMs, burst, isEnforced, isFleetWide, isAnnounced} = limit;
+    const text = `${scope}\n${name}\n${key}`;
+    hash.hashText(text);
     const windowS = Math.max(1, Math.round(burst * intervalMs / 1000));
     return {
-      name, key, keyName, intervalMs, burst, isEnforced, isAnnounced, customer, isPerClient: key === 'client', hash, buckets: tables.forWindow(burst * intervalMs), seedHigh: hash.high, seedLow: hash.low,
+      name, key, keyName, intervalMs, burst, isEnforced, isAnnounced, customer, isPerClient: key === 'client' && !isFleetWide, hash, fleet: isFleetWide ? fleet : null, text, buckets: tables.forWindow(burst * intervalMs), ...(isFleetWide ? {seedHigh: 0, seedLow: 0} : {seedHigh: hash.high, seedLow: hash.low}),
       policy: `"${name}";q=${burst};w=${windowS}`,
     };
   });
@@ -74,9 +88,9 @@ export function compileLimits(customer: string, scope: string, limits: readonly 
   };
 }
 
-export function createLimitKey(text: string, hash: KeyedHash): LimitKey {
+export function createLimitKey(text: string, hash: KeyedHash): NamedLimitKey {
   hash.hashText(`limited\n${text}`);
-  return {keyHigh: hash.high, keyLow: hash.low};
+  return {text, keyHigh: hash.high, keyLow: hash.low};
 }
 
 /**
@@ -84,14 +98,14 @@ export function createLimitKey(text: string, hash: KeyedHash): LimitKey {
  * bucket otherwise.
  */
 export class HostKeys {
-  readonly #keys: ReadonlyMap<string, LimitKey>;
+  readonly #keys: ReadonlyMap<string, NamedLimitKey>;
 
   constructor(patterns: readonly string[], hash: KeyedHash) {
     this.#keys = new Map(patterns.map((pattern) => [pattern, createLimitKey(`host\n${pattern}`, hash)]));
   }
 
   /** @param host one that the site is for */
-  find(host: string): LimitKey {
+  find(host: string): NamedLimitKey {
     const exact = this.#keys.get(host);
     if (exact !== undefined) return exact;
     for (let dot = host.indexOf('.', 1); dot > 0; dot = host.indexOf('.', dot + 1)) {
@@ -111,6 +125,7 @@ export function takeLimits(limits: readonly CompiledLimit[], request: LimitedReq
     const waitMs = limit.buckets.take(keyHigh, keyLow, nowMs, limit.intervalMs, limit.burst);
     if (waitMs === 0) {
       if (limit.isAnnounced) request.rateLimitLines += describeAdmission(limit, limit.buckets.debt(keyHigh, keyLow, nowMs));
+      if (limit.fleet !== null) limit.fleet.record(keyHigh, keyLow, limit);
     } else if (!recordExcess(limit, request, waitMs, observe)) return false;
   }
   return true;
@@ -127,15 +142,31 @@ function recordExcess(limit: CompiledLimit, request: LimitedRequest, waitMs: num
 }
 
 function findKey(limit: CompiledLimit, request: LimitedRequest, fields: FieldBlock): LimitKey {
-  const {client, site, route} = request;
-  switch (limit.key) {
-    case 'header': return hashValue(limit, findOnlyField(fields, limit.keyName)) ?? known(client);
-    case 'cookie': return hashValue(limit, findOnlyCookie(fields, limit.keyName)) ?? known(client);
+  if (limit.fleet !== null) return hashText(limit.fleet.hash ?? limit.hash, `${limit.text}\n${findText(limit, request, fields)}`);
+  const value = findValue(limit, fields);
+  if (value !== null) return hashText(limit.hash, `value\n${value}`);
+  return findNamedKey(limit, request) ?? known(request.client);
+}
+
+/** What the key is a hash of, in words that mean the same on every node. */
+function findText(limit: CompiledLimit, request: LimitedRequest, fields: FieldBlock): string {
+  const value = findValue(limit, fields);
+  if (value !== null) return `value\n${value}`;
+  return findNamedKey(limit, request)?.text ?? `client\n${clientNetwork(known(request.client).ip).words.join()}`;
+}
+
+/** Null where it is none that is named by the configuration. */
+function findNamedKey({key}: CompiledLimit, {site, route, host}: LimitedRequest): NamedLimitKey | null {
+  switch (key) {
     case 'customer': return known(site).customer.limitKey;
-    case 'host': return known(site).hostKeys.find(request.host);
+    case 'host': return known(site).hostKeys.find(host);
     case 'route': return known(route).limitKey;
-    default: return known(client);
+    default: return null;
   }
+}
+
+function findValue({key, keyName}: CompiledLimit, fields: FieldBlock): string | null {
+  return key === 'header' ? findOnlyField(fields, keyName) : key === 'cookie' ? findOnlyCookie(fields, keyName) : null;
 }
 
 function known<T>(value: T | null): T {
@@ -143,9 +174,8 @@ function known<T>(value: T | null): T {
   return value;
 }
 
-function hashValue({hash}: CompiledLimit, value: string | null): LimitKey | null {
-  if (value === null) return null;
-  hash.hashText(`value\n${value}`);
+function hashText(hash: KeyedHash, text: string): LimitKey {
+  hash.hashText(text);
   return {keyHigh: hash.high, keyLow: hash.low};
 }
 

@@ -80,6 +80,7 @@ export class Gateway {
 
   configure(node: NodeSnapshot): void {
     this.bans.configure(node);
+    this.#limitParts.fleet.configure(node.fleet);
     this.trustedProxies = compileNetworks(node.trustedProxies);
     this.limits = compileLimits('', '', node.limits, this.#limitParts);
     this.rules = compileRuleSet('', node.rules);

@@ -1,5 +1,5 @@
 /** A proxy thread's parts, put together: what `worker.ts` drives with the control thread's messages. */
-import {ownListenersOf} from '#src/config/own-addresses.ts';
+import {ownSocketsOf} from '#src/config/own-addresses.ts';
 import type {ListenerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
 import {Clock, type TimeSource} from '#src/core/clock.ts';
 import {DeadlineWheel} from '#src/core/deadline-wheel.ts';
@@ -11,7 +11,9 @@ import {Edge} from '#src/edge/edge.ts';
 import {Listener} from '#src/edge/listener.ts';
 import {Offences} from '#src/edge/offences.ts';
 import {AccessLog} from '#src/observe/access-log.ts';
+import {FleetScope} from '#src/policy/fleet-scope.ts';
 import {ClientBans} from '#src/policy/client-bans.ts';
+import {FleetLedger} from '#src/shared/fleet-ledger.ts';
 import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
 import {ConnectionTable} from '#src/shared/connection-table.ts';
 import {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
@@ -72,8 +74,8 @@ export class Proxy {
     }));
     this.#clock = clock;
     this.#wheel = wheel;
-    this.#upstream = new Upstream({clock, wheel, counters, reportBug, log: environment.log}, node.timeouts.upstreamKeepAliveMs, ownListenersOf(node));
-    const limitParts = {tables: new RateTables(memory.rateTables), hash};
+    this.#upstream = new Upstream({clock, wheel, counters, reportBug, log: environment.log}, node.timeouts.upstreamKeepAliveMs, ownSocketsOf(node));
+    const limitParts = {tables: new RateTables(memory.rateTables), hash, fleet: new FleetScope(new FleetLedger(memory.fleetLedger), node.fleet)};
     const bans = new ClientBans(new BanTable(memory.banTable, LIMITS.bansMax, hash), createBanScope(null, hash), clock, node);
     this.#passwords = new PasswordChecker(reportBug);
     const banMemory = new RateBuckets(memory.loginMemory);
@@ -134,7 +136,7 @@ export class Proxy {
     this.#edge.timeouts = node.timeouts;
     this.#edge.caps = node.caps;
     this.#upstream.keepAliveMs = node.timeouts.upstreamKeepAliveMs;
-    this.#upstream.ownListeners = ownListenersOf(node);
+    this.#upstream.ownListeners = ownSocketsOf(node);
     this.#gateway.configure(node);
     for (const listener of opened) this.#listeners.set(listenerKey(listener.snapshot), listener);
     const wanted = new Map(node.listeners.map((snapshot) => [listenerKey(snapshot), snapshot]));

@@ -10,7 +10,7 @@ import {compileAccess, type AccessRule} from '#src/policy/access.ts';
 import {HostTable} from '#src/policy/host-table.ts';
 import {PathTable} from '#src/policy/path-table.ts';
 import {planRequestFields, type FieldPlan} from '#src/policy/request-hardening.ts';
-import {compileLimits, createLimitKey, HostKeys, type CompiledLimit, type LimitKey, type LimitParts} from '#src/policy/request-limits.ts';
+import {compileLimits, createLimitKey, HostKeys, type CompiledLimit, type LimitParts, type NamedLimitKey} from '#src/policy/request-limits.ts';
 import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import {createBanScope, type BanScope} from '#src/shared/ban-table.ts';
@@ -31,7 +31,7 @@ export interface Customer {
   readonly banScope: BanScope;
   /** Those for which the site is enough; the others stand in each route. */
   readonly limits: readonly CompiledLimit[];
-  readonly limitKey: LimitKey;
+  readonly limitKey: NamedLimitKey;
   readonly rules: RuleSet | null;
   /** Ways to prove who one is, by name. */
   readonly gates: ReadonlyMap<string, Gate>;
@@ -62,7 +62,7 @@ export interface Route {
   readonly rules: RuleSet | null;
   /** Its own, and those of the customer for each route. */
   readonly limits: readonly CompiledLimit[];
-  readonly limitKey: LimitKey;
+  readonly limitKey: NamedLimitKey;
   /** Null where nobody has to prove who he is. */
   readonly gate: Gate | null;
   readonly requestPlan: FieldPlan;

@@ -23,6 +23,8 @@ export interface SharedMemory {
   readonly nodeCounters: SlotRef;
   /** Token buckets of every limit, see `shared/rate-tables.ts`. */
   readonly rateTables: readonly SharedArrayBuffer[];
+  /** What was taken of limits that the fleet shares, see `shared/fleet-ledger.ts`. */
+  readonly fleetLedger: SharedArrayBuffer;
   /** Failed logins by client, account and both. */
   readonly loginBuckets: SharedArrayBuffer;
   /** Who was banned for failed logins lately, and who has logged in: buckets of days. */

@@ -75,6 +75,19 @@ export class RateBuckets {
     this.#change(keyHigh, keyLow, (arrivalMs) => arrivalMs - intervalMs);
   }
 
+  /** Makes the bucket full at `arrivalMs` at the earliest: others have taken of it as well. Where every way of the set owes more, nothing changes. */
+  raise(keyHigh: number, keyLow: number, arrivalMs: number): void {
+    const set = keyLow & this.#setMask;
+    const stamp = acquireLock(this.#locks, set);
+    const way = this.#findWay(set * WAYS, keyHigh, keyLow);
+    if ((this.#arrivalsMs[way] ?? 0) < arrivalMs) {
+      this.#arrivalsMs[way] = arrivalMs;
+      this.#keys[way * WORDS_PER_WAY] = keyHigh;
+      this.#keys[way * WORDS_PER_WAY + 1] = keyLow;
+    }
+    releaseLock(this.#locks, set, stamp);
+  }
+
   /** Fills the bucket. */
   clear(keyHigh: number, keyLow: number): void {
     this.#change(keyHigh, keyLow, () => 0);

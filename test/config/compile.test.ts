@@ -46,6 +46,7 @@ test('a node needs listeners only', async () => {
       requestHeadMs: 10_000, requestBodyIdleMs: 30_000, requestBodyRateMin: 512, keepAliveMs: 75_000, connectMs: 3_000, responseHeadMs: 60_000, responseIdleMs: 60_000, responseRateMin: 512,
       eventStreamIdleMs: 3_600_000, tlsHandshakeMs: 10_000, upstreamKeepAliveMs: 60_000, drainMs: 30_000,
     },
+    fleet: null,
     limits: [],
     rules: [],
     caps: {connectionsMax: 20_000, connectionsPerClientMax: 512},
@@ -66,7 +67,7 @@ log: {access: logs/access.log, level: warn}
   assert.deepEqual(node.admin, {address: '::1', port: 0});
   assert.equal(node.threads, 5);
   assert.deepEqual(node.trustedProxies, ['192.0.2.1/32', '2001:db8::/32']);
-  assert.deepEqual(node.limits, [{name: 'all', key: 'customer', keyName: '', intervalMs: 2_000, burst: 30, isEnforced: true, isAnnounced: false}]);
+  assert.deepEqual(node.limits, [{name: 'all', key: 'customer', keyName: '', intervalMs: 2_000, burst: 30, isEnforced: true, isFleetWide: false, isAnnounced: false}]);
   assert.deepEqual(node.log, {access: '/etc/logs/access.log', level: 'warn'});
 });
 

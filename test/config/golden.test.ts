@@ -24,6 +24,7 @@ before(async () => {
   certificates.set(`${ROOT}certs/weak.pem`, weak.cert).set(`${ROOT}certs/weak.key`, weak.key);
   // A chain is as weak as its weakest key.
   certificates.set(`${ROOT}certs/chain.pem`, `${certificates.get(`${ROOT}certs/acme.pem`) ?? ''}\n${weak.cert}`);
+  certificates.set(`${ROOT}certs/short`, 'too short\n').set(`${ROOT}certs/secret`, `${'0123456789abcdef'.repeat(4)}\n`);
   certificates.set(`${ROOT}certs/garbage.pem`, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
 });
 

@@ -22,7 +22,7 @@ const REVISION = '0123456789abcdef'.repeat(4);
 
 async function loadCase(name: string): Promise<Snapshot> {
   const folder = path.join(GOLDEN, name);
-  const files = readdirSync(folder, {recursive: true, encoding: 'utf8'}).filter((file) => file.endsWith('.yaml'));
+  const files = readdirSync(folder, {recursive: true, encoding: 'utf8'}).filter((file) => file.endsWith('.yaml') || file.endsWith('.secret'));
   const source = createMemorySource(new Map(files.map((file) => [`/golden/${file}`, readFileSync(path.join(folder, file), 'utf8')])));
   const {snapshot, problems} = await loadConfig('/golden/torwart.yaml', source, {cores: 1, nowMs: 0});
   assert.deepEqual(problems, []);

@@ -22,7 +22,7 @@ function createSources(customers = [makeCustomer('acme')]): ExpositionSources & 
     customers: () => configuration.assignments.values(),
     reload: () => ({counts: {success: 3, partial: 1, failure: 2}, lastSuccessMs: 1_700_000_000_000, lastDurationMs: 250, lastOutcome: 'partial', staleCustomers: [{customer: 'globex', isServed: true}, {customer: 'initech', isServed: false}]}),
     loginTotals: () => [{customer: 'acme', guard: 'shop', stage: 'limited', detection: 'stuffing', count: 4}],
-    limitExcesses: () => [{customer: 'acme', limit: 'per-client', mode: 'enforce', count: 3}], ruleMatches: () => [{customer: '', rule: 'log4shell', action: 'deny', count: 3}],
+    fleet: () => ({isUp: true, exchanges: {done: 5, failed: 1}, untold: 2}), limitExcesses: () => [{customer: 'acme', limit: 'per-client', mode: 'enforce', count: 3}], ruleMatches: () => [{customer: '', rule: 'log4shell', action: 'deny', count: 3}],
     bans: () => ({node: 2, customer: 5, evicted: 1, isSaved: true}),
     threadReports: () => [{thread: 0, restarts: 0, loopDelayMaxMs: 12, loopDelayMeanMs: 3}, {thread: 1, restarts: 4, loopDelayMaxMs: 1, loopDelayMeanMs: 1}],
   };
@@ -58,6 +58,7 @@ test('the rows of all threads are added up', async () => {
   assert.equal(series.get('torwart_connections_total'), 7);
   assert.equal(series.get('torwart_connections_open'), 5);
   assert.equal(series.get('torwart_login_guard_total{customer="acme",guard="shop",stage="limited",detection="stuffing"}'), 4);
+  assert.deepEqual([series.get('torwart_fleet_store_up'), series.get('torwart_fleet_exchanges_total{outcome="failed"}'), series.get('torwart_fleet_untold_total')], [1, 1, 2]);
   assert.equal(series.get('torwart_limit_exceeded_total{customer="acme",limit="per-client",mode="enforce"}'), 3);
   assert.equal(series.get('torwart_rule_matches_total{customer="",rule="log4shell",action="deny"}'), 3);
   assert.equal(series.get('torwart_faults_total{code="host_unknown"}'), 7);

@@ -43,7 +43,8 @@ export class ProxyHarness {
   /** Bans that the proxy has asked for. */
   readonly bans: BanOrder[] = [];
   ports: Readonly<Record<string, number>> = {};
-  readonly #memory: SharedMemory;
+  /** What the control thread would have in common with the proxy. */
+  readonly memory: SharedMemory;
   readonly #slots = new SlotBook(1);
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'torwart-proxy-'));
   #node: NodeSnapshot;
@@ -53,8 +54,8 @@ export class ProxyHarness {
 
   private constructor(options: HarnessOptions) {
     this.#node = makeNode({log: {access: path.join(this.#folder, 'access.log'), level: 'info'}, ...options.node});
-    this.#memory = createSharedMemory(1, this.#node.caps.connectionsMax, options.descriptorsMax);
-    const start: ThreadStart = {thread: 0, threads: 1, memory: this.#memory, ticketKeys: options.ticketKeys ?? new Uint8Array(48)};
+    this.memory = createSharedMemory(1, this.#node.caps.connectionsMax, options.descriptorsMax);
+    const start: ThreadStart = {thread: 0, threads: 1, memory: this.memory, ticketKeys: options.ticketKeys ?? new Uint8Array(48)};
     this.proxy = new Proxy(start, this.#node, {
       time: this.time,
       random: options.random ?? (() => 0),
@@ -92,8 +93,8 @@ export class ProxyHarness {
 
   /** Bans as the control thread does. `customer` null: from the node. */
   ban(network: string, forMs: number, customer: string | null = null): void {
-    const hash = new KeyedHash(this.#memory.hashSecret);
-    const table = new BanTable(this.#memory.banTable, LIMITS.bansMax, hash);
+    const hash = new KeyedHash(this.memory.hashSecret);
+    const table = new BanTable(this.memory.banTable, LIMITS.bansMax, hash);
     for (const cidr of parseCidrs([network])) table.set(createBanScope(customer, hash), cidr, this.time.unixMs() + forMs);
   }
 
@@ -174,7 +175,7 @@ export class ProxyHarness {
   }
 
   #nodeRow(): Float64Array {
-    return openRow(this.#memory.nodeCounters, NODE_ROW_LENGTH, 0);
+    return openRow(this.memory.nodeCounters, NODE_ROW_LENGTH, 0);
   }
 
   #listener(name: string): ListenerSnapshot | undefined {

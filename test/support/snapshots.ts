@@ -16,14 +16,14 @@ export const ROUTE_TIMEOUTS: RouteTimeoutsSnapshot = {connectMs: 3_000, requestB
 
 export function node(overrides: Partial<NodeSnapshot> = {}): NodeSnapshot {
   return {
-    listeners: [HTTP], admin: {address: '127.0.0.1', port: 0}, threads: 1, trustedProxies: [], bans: {allow: []}, stateFolder: null, adminSocket: null, timeouts: TIMEOUTS, limits: [], rules: [],
+    listeners: [HTTP], admin: {address: '127.0.0.1', port: 0}, threads: 1, trustedProxies: [], bans: {allow: []}, stateFolder: null, adminSocket: null, timeouts: TIMEOUTS, fleet: null, limits: [], rules: [],
     caps: {connectionsMax: 1000, connectionsPerClientMax: 500}, log: {access: 'off', level: 'info'}, ...overrides,
   };
 }
 
 /** One token each `intervalMs`, per client, unless the overrides say otherwise. */
 export function limit(name: string, intervalMs: number, burst: number, overrides: Partial<LimitSnapshot> = {}): LimitSnapshot {
-  return {name, key: 'client', keyName: '', intervalMs, burst, isEnforced: true, isAnnounced: false, ...overrides};
+  return {name, key: 'client', keyName: '', intervalMs, burst, isEnforced: true, isFleetWide: false, isAnnounced: false, ...overrides};
 }
 
 export function server(port: number, overrides: Partial<ServerSnapshot> = {}): ServerSnapshot {
