@@ -99,6 +99,18 @@ export class BanBook {
     return {ok: true, ban};
   }
 
+  /** A ban as another node has made it: also where it ends sooner than the one that stands here. */
+  adopt(ban: Ban, by: string): BanOutcome {
+    const network = parseCidr(ban.network);
+    const error = network === null ? describeNoNetwork(ban.network) : this.#findObjection(network, ban.customer);
+    if (network === null || error !== null) return {ok: false, error: error ?? ''};
+    const standing = this.#entries.get(keyOf(ban.customer, ban.network));
+    if (standing?.ban.untilMs === ban.untilMs) return {ok: true, ban: standing.ban};
+    this.#put(ban, network);
+    this.#parts.onChange(standing === undefined ? 'banned' : 'extended', ban, by);
+    return {ok: true, ban};
+  }
+
   unban(customer: string | null, text: string, by: string): BanOutcome {
     const network = parseCidr(text);
     if (network === null) return {ok: false, error: describeNoNetwork(text)};

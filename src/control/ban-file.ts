@@ -12,7 +12,7 @@ const END_MS_MAX = 2 ** 32 * 1000;
 
 const time = z.number().int().min(0).max(END_MS_MAX);
 
-const banSchema: z.ZodType<Ban> = z.strictObject({
+export const banSchema: z.ZodType<Ban> = z.strictObject({
   customer: z.string().min(1).max(63).nullable(),
   network: z.string().max(64).refine((text) => {
     const cidr = parseCidr(text);

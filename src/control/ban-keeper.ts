@@ -24,6 +24,8 @@ export interface BanKeeperOptions {
   readonly stateFolder: string | null;
   readonly log: DaemonLog;
   readonly now: () => number;
+  /** For others who want to know of each change. */
+  readonly onChange?: (change: BanChange, ban: Ban, by: string) => void;
 }
 
 export class BanKeeper {
@@ -38,13 +40,16 @@ export class BanKeeper {
   #evicted = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor({memory, stateFolder, log, now}: BanKeeperOptions) {
+  constructor({memory, stateFolder, log, now, onChange}: BanKeeperOptions) {
     const hash = new KeyedHash(memory.hashSecret);
     this.#log = log;
     this.#file = stateFolder === null ? null : new BanFile(stateFolder);
     this.book = new BanBook({
       table: new BanTable(memory.banTable, LIMITS.bansMax, hash), bansMax: LIMITS.bansMax, hash, now,
-      onChange: (change, ban, by) => this.#onChange(change, ban, by),
+      onChange: (change, ban, by) => {
+        this.#onChange(change, ban, by);
+        onChange?.(change, ban, by);
+      },
     });
   }
 

@@ -97,8 +97,8 @@ export class Daemon {
     this.#slots = new SlotBook(threads);
     this.#ports = ports;
     this.#inForce = this.#slots.assign(snapshot);
-    this.#bans = new BanKeeper({memory: this.#memory, stateFolder: snapshot.node.stateFolder, log, now: () => Date.now()});
-    this.#fleet = new Fleet({memory: this.#memory, log, clock: () => performance.now(), timings: FLEET_TIMINGS});
+    this.#bans = new BanKeeper({memory: this.#memory, stateFolder: snapshot.node.stateFolder, log, now: () => Date.now(), onChange: (change, ban, by) => this.#fleet.onBanChange(change, ban, by)});
+    this.#fleet = new Fleet({memory: this.#memory, book: this.#bans.book, log, clock: () => performance.now(), now: () => Date.now(), timings: FLEET_TIMINGS});
     this.#prober = new Prober({threads, log, random: Math.random});
     this.#lastGood = first.lastGood;
     this.#reloader = new Reloader({...options, apply: next => this.#apply(next)}, first);

@@ -2,6 +2,8 @@
 import {isDeepStrictEqual} from 'node:util';
 import {ownListenersOf} from '#src/config/own-addresses.ts';
 import type {FleetSnapshot, NodeSnapshot, SocketAddress} from '#src/config/snapshot.ts';
+import type {Ban, BanBook, BanChange} from '#src/control/ban-book.ts';
+import {FleetBans} from '#src/control/fleet-bans.ts';
 import {FleetLimits} from '#src/control/fleet-limits.ts';
 import {STORE_TIMINGS, StoreClient, type StoreTimings} from '#src/control/store-client.ts';
 import type {DaemonLog} from '#src/observe/daemon-log.ts';
@@ -19,14 +21,20 @@ export interface FleetTimings extends StoreTimings {
 
 export const FLEET_TIMINGS: FleetTimings = {...STORE_TIMINGS, limitsEveryMs: 100, beatEveryMs: 1000};
 
+const NO_BANS = {adopted: 0, published: 0, refused: 0} as const;
+
 /** Between two lines of the log about a store that comes and goes. */
 const REPORT_EVERY_MS = 10_000;
 
 export interface FleetOptions {
   readonly memory: Pick<SharedMemory, 'fleetLedger' | 'rateTables'>;
+  /** The bans of this node. */
+  readonly book: BanBook;
   readonly log: DaemonLog;
   /** Monotonic milliseconds, the clock of the buckets. */
   readonly clock: () => number;
+  /** Unix time in milliseconds. */
+  readonly now: () => number;
   readonly timings: FleetTimings;
 }
 
@@ -34,6 +42,8 @@ interface Link {
   readonly settings: FleetSnapshot;
   readonly ownListeners: readonly SocketAddress[];
   readonly client: StoreClient;
+  /** Null where they are not shared. */
+  readonly bans: FleetBans | null;
   readonly timers: readonly NodeJS.Timeout[];
 }
 
@@ -44,6 +54,7 @@ export class Fleet {
   #link: Link | null = null;
   #isUp = false;
   #isBusy = false;
+  #isBeating = false;
   #exchanges = {done: 0, failed: 0};
   #reportedMs = -Infinity;
   #reportedUp = true;
@@ -59,20 +70,25 @@ export class Fleet {
   configure(node: NodeSnapshot): void {
     const {fleet: settings} = node;
     const ownListeners = ownListenersOf(node);
+    this.#link?.bans?.startOver();
     if (isDeepStrictEqual(this.#link?.settings ?? null, settings) && (this.#link === null || isDeepStrictEqual(this.#link.ownListeners, ownListeners))) return;
     this.stop();
     if (settings === null) return;
-    const {timings} = this.#options;
+    const {timings, book, log, now} = this.#options;
+    const bans = settings.areBansShared ? new FleetBans({book, secret: settings.secret, log, now}) : null;
     const client = new StoreClient({
       store: settings, ownListeners, timings,
-      onReady: () => void this.#beat(client),
+      onReady: () => {
+        bans?.startOver();
+        void this.#beat(client, bans);
+      },
       onLost: (reason) => this.#setUp(false, reason),
     });
     const timers = [
       setInterval(() => void this.#exchange(client), timings.limitsEveryMs),
-      setInterval(() => void this.#beat(client), timings.beatEveryMs),
+      setInterval(() => void this.#beat(client, bans), timings.beatEveryMs),
     ];
-    this.#link = {settings, ownListeners, client, timers};
+    this.#link = {settings, ownListeners, client, bans, timers};
   }
 
   stop(): void {
@@ -82,9 +98,14 @@ export class Fleet {
     this.#isUp = false;
   }
 
+  /** Something of the bans of this node has changed. */
+  onBanChange(change: BanChange, ban: Ban, by: string): void {
+    this.#link?.bans?.onChange(change, ban, by);
+  }
+
   /** Null where there is no fleet. */
   report(): FleetReport | null {
-    return this.#link === null ? null : {isUp: this.#isUp, exchanges: this.#exchanges, untold: this.#ledger.untold};
+    return this.#link === null ? null : {isUp: this.#isUp, exchanges: this.#exchanges, untold: this.#ledger.untold, bans: this.#link.bans?.counts ?? NO_BANS};
   }
 
   async #exchange(client: StoreClient): Promise<void> {
@@ -94,8 +115,11 @@ export class Fleet {
     this.#isBusy = false;
   }
 
-  async #beat(client: StoreClient): Promise<void> {
-    if (client.isReady) await this.#attempt(() => client.command(['PING']));
+  async #beat(client: StoreClient, bans: FleetBans | null): Promise<void> {
+    if (!client.isReady || this.#isBeating) return;
+    this.#isBeating = true;
+    await this.#attempt(() => (bans === null ? client.command(['PING']) : bans.exchange((words) => client.command(words))));
+    this.#isBeating = false;
   }
 
   /** Never rejects. */
@@ -117,6 +141,6 @@ export class Fleet {
     this.#reportedUp = isUp;
     this.#reportedMs = nowMs;
     if (isUp) this.#options.log.info('the store of the fleet is there again');
-    else this.#options.log.error({reason}, 'the store of the fleet is away: limits of the fleet are counted by this node alone');
+    else this.#options.log.error({reason}, 'the store of the fleet is away: limits and bans are this node alone\'s');
   }
 }

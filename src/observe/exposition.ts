@@ -56,6 +56,8 @@ export interface FleetReport {
   readonly exchanges: Readonly<Record<'done' | 'failed', number>>;
   /** Requests of limits of the fleet that the store was not told of. */
   readonly untold: number;
+  /** Changes of bans: of others that are in force here, of this node that the store has, and what was not believed or is not possible here. */
+  readonly bans: Readonly<Record<'adopted' | 'published' | 'refused', number>>;
 }
 
 /** Where the numbers are. Everything is asked anew at each scrape. */
@@ -271,6 +273,8 @@ function createFleetMetrics({fleet}: ExpositionSources): Metric[] {
     new ReadGauge('torwart_fleet_store_up', '1 while the store of the fleet does what it is asked, 0 while this node counts by itself.', read(({isUp}) => single(Number(isUp)))),
     new ReadCounter('torwart_fleet_exchanges_total', 'What the store of the fleet was asked, by outcome.',
       read(({exchanges}) => Object.entries(exchanges).map(([outcome, value]) => ({labels: {outcome}, value})))),
+    new ReadCounter('torwart_fleet_bans_total', 'Changes of bans: taken over from other nodes, told to them, and refused because no node has made them or they cannot be here.',
+      read(({bans}) => Object.entries(bans).map(([outcome, value]) => ({labels: {outcome}, value})))),
     new ReadCounter('torwart_fleet_untold_total', 'Requests that counted for a limit of the fleet on this node only, because there were too many keys at once.', read(({untold}) => single(untold))),
   ];
 }

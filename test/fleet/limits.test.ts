@@ -2,8 +2,13 @@
 import assert from 'node:assert/strict';
 import {describe, test, type TestContext} from 'node:test';
 import type {FleetSnapshot, LimitSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
+import {KeyedHash} from '#src/core/keyed-hash.ts';
+import {LIMITS} from '#src/core/limits.ts';
+import {BanBook} from '#src/control/ban-book.ts';
 import {Fleet, FLEET_TIMINGS} from '#src/control/fleet.ts';
 import {DEBT_WINDOWS_MAX} from '#src/control/fleet-limits.ts';
+import {BanTable} from '#src/shared/ban-table.ts';
+import type {SharedMemory} from '#src/shared/messages.ts';
 import {createLogLines, type LogLine} from '#test/control/fixtures/log-lines.ts';
 import {Store} from '#test/fleet/store.ts';
 import {eventually} from '#test/support/eventually.ts';
@@ -17,6 +22,11 @@ const HOUR_MS = 3_600_000;
 const BURST = 10;
 /** Nothing comes back while a test runs. */
 const SHARED = limit('shared', HOUR_MS, BURST, {isFleetWide: true});
+
+function createBook(memory: SharedMemory): BanBook {
+  const hash = new KeyedHash(memory.hashSecret);
+  return new BanBook({table: new BanTable(memory.banTable, LIMITS.bansMax, hash), bansMax: LIMITS.bansMax, hash, now: () => Date.now(), onChange: () => undefined});
+}
 
 interface Node {
   readonly proxy: ProxyHarness;
@@ -42,7 +52,7 @@ async function startNode(context: TestContext, store: Store, {limits = [SHARED],
     node: settings, customers: [customer('acme', {pools: [pool('app', [upstream.port])], limits, sites: [site(['acme.test', '*.acme.test'], [route('/')])]})],
   });
   const {log, lines} = createLogLines();
-  const fleet = new Fleet({memory: proxy.memory, log, clock: () => proxy.time.monotonicMs(), timings: {...FLEET_TIMINGS, limitsEveryMs: 5, beatEveryMs: 20}});
+  const fleet = new Fleet({memory: proxy.memory, book: createBook(proxy.memory), log, clock: () => proxy.time.monotonicMs(), now: () => Date.now(), timings: {...FLEET_TIMINGS, limitsEveryMs: 5, beatEveryMs: 20}});
   context.after(() => fleet.stop());
   fleet.configure(makeNode(settings));
   await eventually('the store is there', () => fleet.report()?.isUp === true);

@@ -22,7 +22,7 @@ function createSources(customers = [makeCustomer('acme')]): ExpositionSources & 
     customers: () => configuration.assignments.values(),
     reload: () => ({counts: {success: 3, partial: 1, failure: 2}, lastSuccessMs: 1_700_000_000_000, lastDurationMs: 250, lastOutcome: 'partial', staleCustomers: [{customer: 'globex', isServed: true}, {customer: 'initech', isServed: false}]}),
     loginTotals: () => [{customer: 'acme', guard: 'shop', stage: 'limited', detection: 'stuffing', count: 4}],
-    fleet: () => ({isUp: true, exchanges: {done: 5, failed: 1}, untold: 2}), limitExcesses: () => [{customer: 'acme', limit: 'per-client', mode: 'enforce', count: 3}], ruleMatches: () => [{customer: '', rule: 'log4shell', action: 'deny', count: 3}],
+    fleet: () => ({isUp: true, exchanges: {done: 5, failed: 1}, untold: 2, bans: {adopted: 3, published: 4, refused: 5}}), limitExcesses: () => [{customer: 'acme', limit: 'per-client', mode: 'enforce', count: 3}], ruleMatches: () => [{customer: '', rule: 'log4shell', action: 'deny', count: 3}],
     bans: () => ({node: 2, customer: 5, evicted: 1, isSaved: true}),
     threadReports: () => [{thread: 0, restarts: 0, loopDelayMaxMs: 12, loopDelayMeanMs: 3}, {thread: 1, restarts: 4, loopDelayMaxMs: 1, loopDelayMeanMs: 1}],
   };
