@@ -115,6 +115,18 @@ describe('what is detected', () => {
     assert.deepEqual(await statusesOf(connection, users.map((user) => ({user}))), [401, 401, 401, 401, 429]);
   });
 
+  test('the account in JSON', async (context) => {
+    const stage = await start(context, {account: {type: 'json', field: 'user'}});
+    const connection = await stage.proxy.connect(context);
+    const statuses: number[] = [];
+    for (const user of ['alice', 'Alice', '\\u0061lice', 'alice ', 'ALICE', 'bob']) {
+      const body = `{"password": "wrong", "user": "${user}"}`;
+      connection.send(`POST /login HTTP/1.1\r\nhost: acme.test\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+      statuses.push(statusOf(await connection.response()));
+    }
+    assert.deepEqual(statuses, [401, 401, 401, 401, 429, 401]);
+  });
+
   test('the path in other spellings is the same path', async (context) => {
     const stage = await start(context);
     const connection = await stage.proxy.connect(context);
@@ -151,6 +163,8 @@ describe('what counts', () => {
   });
 
   const OUTCOMES: readonly (readonly [what: string, failure: Partial<LoginGuardSnapshot['failure']>, answer: string, isFailure: boolean])[] = [
+    ...[401, 403, 422, 429].map((status) => [`the status ${status}`, {statuses: [401, 403, 422, 429]}, `HTTP/1.1 ${status} No\r\n`, true] as const),
+    ['a status that is not in the list', {}, 'HTTP/1.1 422 No\r\n', false],
     ['a redirect back', {}, 'HTTP/1.1 302 Found\r\nlocation: /login?error=1\r\n', true],
     ['a redirect back with the host', {}, 'HTTP/1.1 303 See Other\r\nlocation: https://acme.test/login\r\n', true],
     ['a redirect onwards', {}, 'HTTP/1.1 302 Found\r\nlocation: /account\r\n', false],
