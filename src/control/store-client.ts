@@ -80,19 +80,19 @@ export class StoreClient {
     this.#socket = socket;
     this.#parser = new ReplyParser();
     this.#arm(timings.connectMs, () => this.#lose('no connection in time'));
-    socket.on('connect', () => void this.#greet());
+    socket.on('connect', () => void this.#greet(socket));
     socket.on('data', (bytes: Buffer) => this.#onData(bytes));
     socket.on('error', (error: NodeJS.ErrnoException) => this.#loseOf(socket, error.code ?? error.message));
     socket.on('close', () => this.#loseOf(socket, 'the store has closed the connection'));
   }
 
-  async #greet(): Promise<void> {
+  async #greet(socket: net.Socket): Promise<void> {
     const {user, password} = this.#options.store;
     try {
       if (password !== null) await this.#send(user === null ? ['AUTH', password] : ['AUTH', user, password]);
       await this.#send(['PING']);
     } catch (error) {
-      this.#lose(error instanceof Error ? error.message : String(error));
+      this.#loseOf(socket, error instanceof Error ? error.message : String(error));
       return;
     }
     this.#readySinceMs = performance.now();

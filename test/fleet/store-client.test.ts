@@ -104,6 +104,17 @@ describe('what ends the connection, which comes back', () => {
     assert.ok(!stage.reasons.join().includes('wrong,'), 'the password is in no message');
   });
 
+  test('the end of the connection as the first answer', async (context) => {
+    const fake = await startFake(context);
+    fake.answer = () => {
+      for (const socket of fake.sockets) socket.destroy();
+      return '';
+    };
+    const stage = start(context, fake.port, {}, {user: null, password: 'right'});
+    await eventually('it has tried again', () => fake.sockets.length > 3);
+    assert.ok(stage.reasons.length <= fake.sockets.length, 'each attempt is lost once');
+  });
+
   test('nobody there', async (context) => {
     const fake = await startFake(context);
     const free = net.createServer().listen(0, '127.0.0.1');
