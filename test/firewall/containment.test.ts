@@ -58,7 +58,7 @@ class Stage {
     for (const address of ['10.20.0.1/16', 'fd00:20::1/32']) add(this.gate, address);
     // Never chosen by the system itself.
     for (const address of ['10.20.250.1/32', '10.20.250.2/32', 'fd00:20:250::1/128']) add(this.gate, address, 'preferred_lft 0');
-    for (const address of ['10.20.1.11/16', '10.20.1.12/16', '10.20.2.11/16', '10.20.3.11/16', '192.0.2.80/32', 'fd00:20:1::11/32', 'fd00:20:1::12/32']) add(this.inside, address);
+    for (const address of ['10.20.1.11/16', '10.20.1.12/16', '10.20.2.11/16', '10.20.3.11/16', '10.20.9.10/16', '192.0.2.80/32', 'fd00:20:1::11/32', 'fd00:20:1::12/32']) add(this.inside, address);
     this.gate.ip('route add 192.0.2.80 dev cable');
   }
 
@@ -68,8 +68,13 @@ class Stage {
     // The user of the daemon reads it.
     await chmod(this.folder, 0o755);
     await mkdir(path.join(this.folder, 'customers'));
-    await writeFile(path.join(this.folder, 'torwart.yaml'), `${NODE_TEXT}customers: customers/*.yaml\n`);
+    await this.writeNode('');
     await this.writeCustomers(CUSTOMERS);
+  }
+
+  /** `more`: lines besides those that are always there. */
+  async writeNode(more: string): Promise<void> {
+    await writeFile(path.join(this.folder, 'torwart.yaml'), `${NODE_TEXT}customers: customers/*.yaml\n${more}`);
   }
 
   async writeCustomers(customers: Readonly<Record<string, string>>): Promise<void> {
@@ -154,6 +159,16 @@ describe('a process of the daemon\'s user', {skip: findObstacle()}, () => {
     assertRefused('[fd00:20:1::12]', {from: 'fd00:20:250::1'});
     assertRefused('192.0.2.80');
     assertRefused('127.0.0.1');
+  });
+
+  test('reaches the store of the fleet where there is one, and nothing else of that machine', async (context) => {
+    assertRefused('10.20.9.10');
+    context.after(() => stage.writeNode(''));
+    await writeFile(path.join(stage.folder, 'fleet.secret'), 'x'.repeat(32));
+    await stage.writeNode('fleet: {store: {address: "10.20.9.10:3000"}, secret_file: fleet.secret}\n');
+    await stage.loadFirewall();
+    assert.equal(stage.reach('10.20.9.10'), '10.20.0.1');
+    assertRefused('10.20.9.10', {port: 3001});
   });
 
   test("reaches no customer's server from another customer's address, or from the machine's own", () => {
