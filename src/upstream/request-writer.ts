@@ -11,11 +11,13 @@ const TEXT_CHUNK_BYTES_MAX = 1024;
 export class RequestWriter {
   readonly #socket: Pick<SocketWriter, 'writeText' | 'writeBytes' | 'cork' | 'uncork' | 'isBackedUp'>;
   #isChunked = false;
-  /** Until the end of this turn of the event loop. */
+  /** Something was written in this turn of the event loop; the rest of the turn may be collected. */
+  #isTurnBegun = false;
   #isCorked = false;
-  readonly #uncork = (): void => {
+  readonly #endTurn = (): void => {
+    this.#isTurnBegun = false;
+    if (this.#isCorked) this.#socket.uncork();
     this.#isCorked = false;
-    this.#socket.uncork();
   };
 
   constructor(socket: Pick<SocketWriter, 'writeText' | 'writeBytes' | 'cork' | 'uncork' | 'isBackedUp'>) {
@@ -41,12 +43,19 @@ export class RequestWriter {
     }
   }
 
-  /** All that one read of the client's brings leaves in one write. */
+  /**
+   * What one read of the client's brings leaves in one write, or in two: it is one piece mostly, and that need not wait for others. A
+   * chunk is three pieces.
+   */
   write(bytes: Buffer): void {
-    if (!this.#isCorked) {
+    const isAlone = !this.#isTurnBegun && !this.#isChunked;
+    if (!this.#isTurnBegun) {
+      this.#isTurnBegun = true;
+      process.nextTick(this.#endTurn);
+    }
+    if (!isAlone && !this.#isCorked) {
       this.#isCorked = true;
       this.#socket.cork();
-      process.nextTick(this.#uncork);
     }
     this.#writePiece(bytes);
   }

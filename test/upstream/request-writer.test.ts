@@ -60,6 +60,18 @@ test('pieces that come in one turn leave in one write', async () => {
   assert.equal(socket.text, `${'1\r\nx\r\n'.repeat(1000)}0\r\n\r\n`);
 });
 
+test('a piece of a body without chunks leaves at once, and those that come in the same turn in one write', async () => {
+  const writer = new RequestWriter(socket);
+  writer.begin(HEAD, 1001, [PIECE]);
+  Object.assign(socket, {text: '', writes: 0, corks: 0, uncorks: 0});
+  writer.write(PIECE);
+  assert.deepEqual([socket.writes, socket.corks], [1, 0]);
+  for (let i = 1; i < 1000; i++) writer.write(PIECE);
+  assert.deepEqual([socket.corks, socket.uncorks], [1, 0]);
+  await new Promise((resolve) => { setImmediate(resolve); });
+  assert.deepEqual([socket.text, socket.corks, socket.uncorks], ['x'.repeat(1000), 1, 1]);
+});
+
 test('a chunk that is not small is not copied', () => {
   const writer = new RequestWriter(socket);
   writer.begin(HEAD, BODY_CHUNKED, []);
