@@ -27,7 +27,7 @@ const ROWS: readonly (readonly [what: string, pieces: readonly string[], totalMs
   ['a CR that is not followed', [`GET / HTTP/1.1\r\n${HOST}\r`], HEAD_MS, 'request_head_timeout'],
   ['an empty line, then nothing', ['\r\n'], HEAD_MS, 'request_head_timeout'],
   ['a field each second (slowloris)', [`GET / HTTP/1.1\r\n${HOST}`, ...Array.from({length: 9}, (_, i) => `x-${i}: 1\r\n`)], HEAD_MS, 'request_head_timeout'],
-  ['a byte of the head each second', [...'GET / HTTP'], HEAD_MS, 'request_head_timeout'],
+  ['a byte of the head each second', 'GET / HTTP'.split(''), HEAD_MS, 'request_head_timeout'],
   ['a body that does not begin', [`POST / HTTP/1.1\r\n${HOST}content-length: 5\r\n\r\n`], BODY_MS, 'request_body_timeout'],
   ['a body that stops (R-U-Dead-Yet)', [`POST / HTTP/1.1\r\n${HOST}content-length: 5\r\n\r\nhell`], BODY_MS, 'request_body_timeout'],
   ['a body that waits for 100 and does not come', [`POST / HTTP/1.1\r\n${HOST}content-length: 5\r\nexpect: 100-continue\r\n\r\n`], BODY_MS, 'request_body_timeout'],
