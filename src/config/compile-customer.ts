@@ -36,6 +36,7 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
   const probeHosts = findProbeHosts(input);
   const content = {
     name: input.customer,
+    weight: input.weight,
     networks: input.networks,
     sourceAddress: {ipv4: input.source_address?.ipv4 ?? null, ipv6: input.source_address?.ipv6 ?? null},
     certificates: compileCertificates(context, report),
@@ -46,7 +47,7 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
     loginGuards: compileLoginGuards(input.login_guards),
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
-    caps: {websocketsMax: input.caps.websockets, websocketsPerClientMax: input.caps.websockets_per_client},
+    caps: {websocketsMax: input.caps.websockets, websocketsPerClientMax: input.caps.websockets_per_client, requestsMax: input.caps.requests},
   };
   warnOfUnusedPools(input, report);
   warnOfUnverifiedPools(input, report);

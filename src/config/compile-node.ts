@@ -40,7 +40,7 @@ export function compileNode(input: NodeInput, {file, cores, fleet}: NodeContext)
     fleet,
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
-    caps: {connectionsMax: input.caps.connections, connectionsPerClientMax: input.caps.connections_per_client},
+    caps: {connectionsMax: input.caps.connections, connectionsPerClientMax: input.caps.connections_per_client, requestsMax: input.caps.requests},
     log: {access: resolveAccessLog(input.log.access, file), level: input.log.level},
   };
   return {node, defaults: routeDefaultsOf(input)};

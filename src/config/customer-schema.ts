@@ -123,10 +123,12 @@ const site = checked(section({
 
 /** They are counted in shared memory of a fixed size. */
 const WEBSOCKETS_MAX = 1_000_000;
+const REQUESTS_MAX = 1_000_000;
 
 const customerCapsSection = checked(section({
   websockets: integer(1, WEBSOCKETS_MAX).prefault(2000).describe('Open WebSockets of this customer (503 above).'),
   websockets_per_client: integer(1, WEBSOCKETS_MAX).prefault(100).describe('Open WebSockets of one client with this customer: an IPv4 address or an IPv6 /64 (429 above).'),
+  requests: integer(1, REQUESTS_MAX).prefault(REQUESTS_MAX).describe('Requests in flight of this customer, WebSockets aside (503 above). Default: as many as the node.'),
 }), ({websockets, websockets_per_client: perClient}) => (perClient <= websockets ? [] : [{
   path: ['websockets_per_client'], needs: [['websockets'], ['websockets_per_client']], found: String(perClient), allowed: `at most caps.websockets (${websockets})`, remedy: 'lower it: one client could take every WebSocket of the customer',
 }])).prefault({});
@@ -143,6 +145,7 @@ const certificate = section({
 
 export const customerSchema = checked(section({
   customer: name.describe('Name of the customer: unique, a label in logs and metrics.'),
+  weight: integer(1, 1000).prefault(1).describe('Share of what the node is short of, in relation to the other customers, see [fairness.md](fairness.md#shares).'),
   networks: z.array(internalNetwork).min(1).max(100).describe("Where the customer's servers may live: internal networks that overlap with no other customer's."),
   source_address: sourceAddressSection.optional().describe("Addresses of this machine that the customer's servers are connected to from, by traffic and probes, so that internal firewalls can tell customers apart. They belong to no other customer. Default: what the system chooses."),
   certificates: z.array(certificate).max(1000).prefault([]).describe('Certificates. If there are any, they must cover every host of the customer.'),

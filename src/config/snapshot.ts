@@ -138,6 +138,8 @@ export interface CapsSnapshot {
   readonly connectionsMax: number;
   /** Open connections of one client: an IPv4 address or an IPv6 /64. */
   readonly connectionsPerClientMax: number;
+  /** Requests in flight. */
+  readonly requestsMax: number;
 }
 
 export interface BansSnapshot {
@@ -315,12 +317,16 @@ export interface CustomerCapsSnapshot {
   /** Open WebSockets over all threads. */
   readonly websocketsMax: number;
   readonly websocketsPerClientMax: number;
+  /** Requests in flight over all threads. */
+  readonly requestsMax: number;
 }
 
 export interface CustomerSnapshot {
   readonly name: string;
   /** Hash over everything below: equal revisions need no work at a reload. */
   readonly revision: string;
+  /** Share of what the node is short of, in relation to the other customers. */
+  readonly weight: number;
   readonly networks: readonly string[];
   readonly sourceAddress: SourceAddressSnapshot;
   readonly certificates: readonly CertificateSnapshot[];

@@ -7,6 +7,7 @@ import {FleetLedger} from '#src/shared/fleet-ledger.ts';
 import type {SharedMemory} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {RateTables} from '#src/shared/rate-tables.ts';
+import {RequestSlot, requestSlotByteLength} from '#src/shared/request-slot.ts';
 
 /**
  * Keys that limits tell apart at the same time (a client in one limit is one key), in each table. With more, those with the least debt
@@ -28,6 +29,7 @@ export function createSharedMemory(threads: number, connectionsMax: number, desc
   const room = Math.max(connectionsMax, CONNECTIONS_ROOM);
   return {
     nodeCounters: {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, threads)), byteOffset: 0},
+    nodeRequests: {buffer: new SharedArrayBuffer(requestSlotByteLength(threads)), byteOffset: 0},
     rateTables: RateTables.createBuffers(RATE_KEYS_MAX),
     fleetLedger: new SharedArrayBuffer(FleetLedger.byteLength(LIMITS.fleetLedgerKeysMax)),
     loginBuckets: new SharedArrayBuffer(RateBuckets.byteLength(LOGIN_KEYS_MAX)),
@@ -45,6 +47,7 @@ export function createSharedMemory(threads: number, connectionsMax: number, desc
 export function forgetConnectionsOfThread(memory: SharedMemory, threads: number, thread: number): void {
   new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax).forgetThread(thread);
   new ConnectionTable(memory.tunnelTable, threads, thread, 2 * memory.connectionsMax).forgetThread(thread);
+  new RequestSlot(memory.nodeRequests, threads, thread).forgetThread();
   const row = openRow(memory.nodeCounters, NODE_ROW_LENGTH, thread);
   row[NODE.connectionsClosed] = row[NODE.connectionsOpened] ?? 0;
   row[NODE.upstreamConnectionsClosed] = row[NODE.upstreamConnectionsOpened] ?? 0;

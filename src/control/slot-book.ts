@@ -4,6 +4,7 @@ import type {Configuration} from '#src/control/configuration.ts';
 import {CUSTOMER, CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow, rowsByteLength} from '#src/shared/counters.ts';
 import {EndpointSlot, endpointSlotByteLength} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
+import {RequestSlot, requestSlotByteLength} from '#src/shared/request-slot.ts';
 import {SlotAllocator, type SlotRef} from '#src/shared/slots.ts';
 
 /**
@@ -20,6 +21,7 @@ export class SlotBook {
   readonly #customers: SlotAllocator;
   readonly #pools: SlotAllocator;
   readonly #endpoints: SlotAllocator;
+  readonly #requests: SlotAllocator;
   /** Owners that the configuration in force no longer names, and since when. */
   readonly #retired = new Map<string, {readonly customer: string; readonly sinceMs: number}>();
 
@@ -28,6 +30,7 @@ export class SlotBook {
     this.#customers = new SlotAllocator(rowsByteLength(CUSTOMER_ROW_LENGTH, threads));
     this.#pools = new SlotAllocator(rowsByteLength(POOL_ROW_LENGTH, threads));
     this.#endpoints = new SlotAllocator(endpointSlotByteLength(threads));
+    this.#requests = new SlotAllocator(requestSlotByteLength(threads));
   }
 
   /** Customers of `inForce` that are the same object keep their assignment: it is the same object, too. */
@@ -43,6 +46,7 @@ export class SlotBook {
   /** Forgets what a dead thread had in flight, on endpoints of today and of former configurations. */
   forgetThread(thread: number): void {
     for (const [, slot] of this.#endpoints.entries()) new EndpointSlot(slot, this.#threads, thread).forgetThread();
+    for (const [, slot] of this.#requests.entries()) new RequestSlot(slot, this.#threads, thread).forgetThread();
     for (const [, slot] of this.#customers.entries()) {
       const row = openRow(slot, CUSTOMER_ROW_LENGTH, thread);
       row[CUSTOMER.tunnelsClosed] = row[CUSTOMER.tunnelsOpened] ?? 0;
@@ -63,7 +67,7 @@ export class SlotBook {
       if (busy.has(customer) || nowMs - sinceMs < RELEASE_AFTER_MS) kept.add(owner);
       else this.#retired.delete(owner);
     }
-    for (const allocator of [this.#customers, this.#pools, this.#endpoints]) allocator.retain(kept);
+    for (const allocator of [this.#customers, this.#pools, this.#endpoints, this.#requests]) allocator.retain(kept);
   }
 
   #assignCustomer(snapshot: CustomerSnapshot): CustomerAssignment {
@@ -77,6 +81,7 @@ export class SlotBook {
       snapshot,
       counters: this.#customers.acquire(ownerOf('customer', name)),
       poolCounters: Object.fromEntries(poolNames.map(pool => [pool, this.#pools.acquire(ownerOf('pool', name, pool))])),
+      requests: this.#requests.acquire(ownerOf('requests', name)),
       endpoints,
     };
   }
@@ -85,6 +90,7 @@ export class SlotBook {
     yield* this.#customers.entries();
     yield* this.#pools.entries();
     yield* this.#endpoints.entries();
+    yield* this.#requests.entries();
   }
 
   #findBusyCustomers(): Set<string> {
@@ -95,12 +101,16 @@ export class SlotBook {
       const endpoint = new EndpointSlot(slot, this.#threads, 0);
       if (endpoint.requests !== 0 || endpoint.connections !== 0) busy.add(retired.customer);
     }
+    for (const [owner, slot] of this.#requests.entries()) {
+      const retired = this.#retired.get(owner);
+      if (retired !== undefined && new RequestSlot(slot, this.#threads, 0).total !== 0) busy.add(retired.customer);
+    }
     return busy;
   }
 }
 
 /** A NUL separates the parts: no name of a customer, pool or address contains one. */
-function ownerOf(kind: 'customer' | 'pool' | 'endpoint', customer: string, part = ''): string {
+function ownerOf(kind: 'customer' | 'pool' | 'endpoint' | 'requests', customer: string, part = ''): string {
   return `${kind}\0${customer}\0${part}`;
 }
 
@@ -116,6 +126,7 @@ function collectOwners(configuration: Configuration): Set<string> {
   const owners = new Set<string>();
   for (const {snapshot, poolCounters, endpoints} of configuration.assignments.values()) {
     owners.add(ownerOf('customer', snapshot.name));
+    owners.add(ownerOf('requests', snapshot.name));
     for (const pool of Object.keys(poolCounters)) owners.add(ownerOf('pool', snapshot.name, pool));
     for (const key of Object.keys(endpoints)) owners.add(ownerOf('endpoint', snapshot.name, key));
   }

@@ -120,6 +120,10 @@ export const FAULTS = {
   /** CVE-2019-9517 ("internal data buffering"). */
   h2_window_stalled: fault(0, 'client', 'The client does not let the response out.'),
   h2_trickle: fault(0, 'client', 'The client lets the response out in drops.'),
+  // What customers share.
+  share_exceeded: fault(503, 'proxy', 'Too many requests at once.', REUSABLE),
+  requests_per_customer: fault(503, 'proxy', 'Too many requests at once.', REUSABLE),
+  requests_total: fault(503, 'proxy', 'Too many requests at once.', REUSABLE),
   // The upstream.
   endpoint_unavailable: fault(503, 'upstream', 'The application is not available.', REUSABLE),
   endpoint_saturated: fault(503, 'upstream', 'The application is busy.', REUSABLE),

@@ -81,6 +81,9 @@ export const LIMITS = {
   offenceBanMs: 60_000,
   offenceBanMsMax: 15 * 60_000,
   threadsMax: 64,
+  /** Of the node's places for requests, what customers share freely; above that each has its fair share, found anew after this time. */
+  shareFreePart: 0.75,
+  shareLevelMs: 50,
   /** With more, the bans that would end first go. */
   bansMax: 65_536,
   banReasonLengthMax: 120,

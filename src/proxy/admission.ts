@@ -40,7 +40,8 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
     ?? (findHttpsLocation(downstream, facts) ? null : findRoute(client, head, facts))
     ?? checkRouteLimits(gateway, head, facts)
     ?? checkRules(gateway, facts.route?.rules ?? null, head, facts)
-    ?? checkUpgrade(gateway, head, facts);
+    ?? checkUpgrade(gateway, head, facts)
+    ?? takePlace(gateway, facts);
 }
 
 function takeFacts(head: RequestHead, facts: RequestFacts): void {
@@ -169,7 +170,16 @@ function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFact
   return head.bodyLength > route.snapshot.maxBodyBytes ? 'body_too_large' : null;
 }
 
-/** The last stage: it takes a place. */
+/** WebSockets have places of their own, which they keep for long. */
+function takePlace({places}: Gateway, facts: RequestFacts): FaultCode | null {
+  const {route, site, upgrade} = facts;
+  if (route === null || site === null || upgrade !== null) return null;
+  const fault = places.take(site.customer.requests);
+  if (fault === null) facts.place = site.customer.requests;
+  return fault;
+}
+
+/** It takes a place among the WebSockets. */
 function checkUpgrade(gateway: Gateway, head: RequestHead, facts: RequestFacts): FaultCode | null {
   const websocket = facts.route?.websocket ?? null;
   if (websocket === null && head.isExtendedConnect) return 'websocket_not_served';

@@ -47,6 +47,9 @@ function faultLines(fault: FaultCode, facts: RequestFacts): string {
     case 'credentials_unchecked':
     case 'websockets_per_client':
     case 'websockets_total':
+    case 'share_exceeded':
+    case 'requests_per_customer':
+    case 'requests_total':
     case 'endpoint_unavailable':
     case 'connect_unavailable':
     case 'endpoint_saturated': return `retry-after: ${UNAVAILABLE_RETRY_S}\r\n`;

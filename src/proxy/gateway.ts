@@ -12,9 +12,11 @@ import type {ClientBans} from '#src/policy/client-bans.ts';
 import {compileLimits, type LimitParts, type LimitSet} from '#src/policy/request-limits.ts';
 import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields} from '#src/policy/response-hardening.ts';
+import type {RequestSlot} from '#src/shared/request-slot.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
 import {LimitTally} from '#src/proxy/limit-tally.ts';
 import {RuleTally} from '#src/proxy/rule-tally.ts';
+import {RequestPlaces} from '#src/proxy/request-places.ts';
 import type {Tables} from '#src/proxy/tables.ts';
 import type {Tunnels} from '#src/proxy/tunnels.ts';
 
@@ -26,6 +28,8 @@ export interface GatewayParts {
   readonly upstream: Upstream;
   readonly tables: Tables;
   readonly tunnels: Tunnels;
+  /** Requests in flight of the node. */
+  readonly nodeRequests: RequestSlot;
   readonly counters: Float64Array;
   /** Random text that makes this thread's request ids its own. */
   readonly requestIdPrefix: string;
@@ -42,6 +46,7 @@ export class Gateway {
   readonly upstream: Upstream;
   readonly tables: Tables;
   readonly tunnels: Tunnels;
+  readonly places: RequestPlaces;
   readonly random: () => number;
   /** For answers outside of any route. */
   readonly defaultResponsePlan = planResponseFields({set: [], remove: []});
@@ -70,6 +75,7 @@ export class Gateway {
     this.upstream = parts.upstream;
     this.tables = parts.tables;
     this.tunnels = parts.tunnels;
+    this.places = new RequestPlaces({clock: parts.clock, node: parts.nodeRequests, accounts: () => parts.tables.requestAccounts()}, node.caps.requestsMax);
     this.random = parts.random;
     this.#counters = parts.counters;
     this.#requestIdPrefix = parts.requestIdPrefix;
@@ -81,6 +87,7 @@ export class Gateway {
   configure(node: NodeSnapshot): void {
     this.bans.configure(node);
     this.#limitParts.fleet.configure(node.fleet);
+    this.places.configure(node.caps.requestsMax);
     this.trustedProxies = compileNetworks(node.trustedProxies);
     this.limits = compileLimits('', '', node.limits, this.#limitParts);
     this.rules = compileRuleSet('', node.rules);

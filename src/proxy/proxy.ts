@@ -21,6 +21,7 @@ import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import type {BanOrder, CustomerAssignment, LimitExcesses, LoginEvents, RuleMatches, ThreadStart} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {RateTables} from '#src/shared/rate-tables.ts';
+import {RequestSlot} from '#src/shared/request-slot.ts';
 import {Upstream, type ThreadLog} from '#src/upstream/upstream.ts';
 import {ExchangePool} from '#src/proxy/exchange-pool.ts';
 import {createGateBuilder} from '#src/proxy/gate-builder.ts';
@@ -88,7 +89,7 @@ export class Proxy {
       }),
     });
     const tunnels = new Tunnels(new ConnectionTable(memory.tunnelTable, threads, thread, 2 * memory.connectionsMax));
-    this.#gateway = new Gateway({clock, hash, bans, limitParts, upstream: this.#upstream, tables, tunnels, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
+    this.#gateway = new Gateway({clock, hash, bans, limitParts, upstream: this.#upstream, tables, tunnels, nodeRequests: new RequestSlot(memory.nodeRequests, threads, thread), counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
     const exchanges = new ExchangePool(this.#gateway);
     const connectionTable = new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax);
     const descriptors = new DescriptorBudget(memory, threads, connectionTable);

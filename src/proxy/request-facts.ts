@@ -1,6 +1,7 @@
 /** What is known of one request: filled by the admission, read by everything after it, and written to the log at the end. */
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {LoginAttempt} from '#src/proxy/login-attempt.ts';
+import type {RequestAccount} from '#src/proxy/request-places.ts';
 import type {Route, Site} from '#src/proxy/tables.ts';
 import type {Upgrade} from '#src/proxy/upgrade.ts';
 
@@ -44,6 +45,8 @@ export class RequestFacts {
   isExtendedConnect = false;
   /** The request may become a WebSocket; null for all that do not ask for it. */
   upgrade: Upgrade | null = null;
+  /** Where its place among the requests in flight is counted; null: it has none. */
+  place: RequestAccount | null = null;
 
   reset(requestId: string, startedMs: number): void {
     this.requestId = requestId;
@@ -70,5 +73,6 @@ export class RequestFacts {
     this.login = null;
     this.isExtendedConnect = false;
     this.upgrade = null;
+    this.place = null;
   }
 }

@@ -50,6 +50,7 @@ export class RequestRecord implements AccessRecord {
     this.bytesReceived = downstream.bytesReceived;
     this.bytesSent = downstream.bytesSent;
     if (this.fault !== null) gateway.countFault(this.fault);
+    if (this.#facts.place !== null) gateway.places.free(this.#facts.place);
     this.#countForCustomer();
     if (gateway.accessLog === null) return;
     this.timeFragment = gateway.timeFragment();

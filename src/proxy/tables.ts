@@ -17,12 +17,14 @@ import {createBanScope, type BanScope} from '#src/shared/ban-table.ts';
 import {CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
+import {RequestSlot} from '#src/shared/request-slot.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 import {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {PoolTls} from '#src/upstream/pool-tls.ts';
 import {UpstreamPool} from '#src/upstream/pool.ts';
 import type {Gate, GateBuilder} from '#src/proxy/gate.ts';
 import type {LoginGuards, LoginGuardsBuilder} from '#src/proxy/login-guards.ts';
+import type {RequestAccount} from '#src/proxy/request-places.ts';
 import {compileTunnelCaps, type TunnelCaps} from '#src/proxy/tunnels.ts';
 import {compileWebSocket, type WebSocketPolicy} from '#src/proxy/upgrade.ts';
 
@@ -46,6 +48,7 @@ export interface Customer {
   readonly pools: ReadonlyMap<string, UpstreamPool>;
   readonly hosts: readonly {readonly pattern: string; readonly site: Site}[];
   readonly tunnelCaps: TunnelCaps;
+  readonly requests: RequestAccount;
 }
 
 export interface Site {
@@ -112,6 +115,10 @@ export class Tables {
     for (const {pattern, site} of customer.hosts) this.hosts.set(pattern, site);
   }
 
+  *requestAccounts(): Generator<RequestAccount> {
+    for (const {requests} of this.#customers.values()) yield requests;
+  }
+
   remove(name: string): void {
     const customer = this.#customers.get(name);
     if (customer === undefined) return;
@@ -153,6 +160,7 @@ export class Tables {
       pools,
       hosts,
       tunnelCaps: compileTunnelCaps(snapshot, this.#hash),
+      requests: {slot: new RequestSlot(assignment.requests, this.#numbers.threads, this.#numbers.thread), requestsMax: snapshot.caps.requestsMax, weight: snapshot.weight},
     };
     for (const {hosts: patterns, routes} of snapshot.sites) {
       const parts = {customer: snapshot.name, site: patterns[0] ?? '', pools, gates, limitParts: this.#limitParts, customerLimits: limits.onRoute};

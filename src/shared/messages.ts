@@ -9,6 +9,8 @@ export interface CustomerAssignment {
   readonly counters: SlotRef;
   /** Counter rows by pool name, see `POOL_ROW_LENGTH`; the pool `''` counts what no pool answered. */
   readonly poolCounters: Readonly<Record<string, SlotRef>>;
+  /** Requests in flight, see `shared/request-slot.ts`. */
+  readonly requests: SlotRef;
   /** Endpoint slots by `endpointKey(pool, server)`. */
   readonly endpoints: Readonly<Record<string, SlotRef>>;
 }
@@ -21,6 +23,8 @@ export function endpointKey(pool: string, address: string, port: number): string
 export interface SharedMemory {
   /** Rows of `NODE_ROW_LENGTH`, one a thread. */
   readonly nodeCounters: SlotRef;
+  /** Requests in flight of the whole node. */
+  readonly nodeRequests: SlotRef;
   /** Token buckets of every limit, see `shared/rate-tables.ts`. */
   readonly rateTables: readonly SharedArrayBuffer[];
   /** What was taken of limits that the fleet shares, see `shared/fleet-ledger.ts`. */

@@ -137,12 +137,12 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
     }
     proxy.pass(ROUTE_TIMEOUTS.responseIdleMs + 500);
   },
-  connections_per_client: through(() => ({node: {caps: {connectionsMax: 10, connectionsPerClientMax: 1}}}), async (proxy, context) => {
+  connections_per_client: through(() => ({node: {caps: {connectionsMax: 10, connectionsPerClientMax: 1, requestsMax: 1000}}}), async (proxy, context) => {
     await proxy.connect(context);
     await (await proxy.connect(context)).ended();
     assert.equal((await proxy.connect(context, 'http', '127.0.0.2')).end, 'none', 'another client is let in');
   }),
-  connections_total: through(() => ({node: {caps: {connectionsMax: 1, connectionsPerClientMax: 1}}}), async (proxy, context) => {
+  connections_total: through(() => ({node: {caps: {connectionsMax: 1, connectionsPerClientMax: 1, requestsMax: 1000}}}), async (proxy, context) => {
     await proxy.connect(context);
     await (await proxy.connect(context, 'http', '127.0.0.2')).ended();
   }),
@@ -152,6 +152,18 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
   tls_timeout: through(secure(20), async (proxy, context) => { await (await proxy.connect(context, 'https')).ended(); }),
   endpoint_unavailable: through(() => ({customers: [acme([])]}), probe),
   endpoint_saturated: through(({upstream}) => ({customers: [acme([upstream.port], {pool: {connectionsMax: 0}})]}), probe),
+  requests_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, requestsMax: 0}}]}), probe),
+  requests_total: through(({upstream}) => ({customers: [acme([upstream.port])], node: {caps: {connectionsMax: 9, connectionsPerClientMax: 9, requestsMax: 0}}}), probe),
+  share_exceeded: async ({upstream}, context) => {
+    upstream.respond = () => null;
+    const customers = [acme([upstream.port]), customer('globex', {})];
+    const proxy = await ProxyHarness.start(context, {customers, node: {caps: {connectionsMax: 9, connectionsPerClientMax: 9, requestsMax: 4}}});
+    for (let i = 0; i < 4; i++) {
+      await probe(proxy, context);
+      if (i < 3) await upstream.nextRequest();
+    }
+    return proxy;
+  },
   endpoint_forbidden: through(({upstream}) => ({customers: [{...acme([upstream.port]), networks: ['10.0.0.0/8']}]}), probe),
   connect_failed: async ({client, upstream}) => {
     await upstream.stop();
