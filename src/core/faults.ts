@@ -132,6 +132,8 @@ export const FAULTS = {
   connect_unavailable: fault(503, 'proxy', 'The application cannot be reached now.', REUSABLE),
   connect_timeout: fault(504, 'upstream', 'The application cannot be reached.', RETRYABLE),
   upstream_tls_failed: fault(502, 'upstream', 'The application cannot be reached.', RETRYABLE),
+  /** The server's own word that it has not begun with the request (RFC 9113 §8.7). */
+  upstream_refused: fault(502, 'upstream', 'The application gave no answer.', RETRYABLE),
   upstream_closed: fault(502, 'upstream', 'The application gave no answer.', RETRYABLE),
   upstream_head_invalid: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
   upstream_head_too_large: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
@@ -140,6 +142,9 @@ export const FAULTS = {
   upstream_surplus: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
   upstream_upgrade_unasked: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
   upstream_upgrade_invalid: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
+  upstream_trailers_invalid: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
+  upstream_h2_protocol: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
+  upstream_h2_flood: fault(502, 'upstream', 'The application gave an invalid answer.', REUSABLE),
   upstream_truncated: fault(502, 'upstream', 'The application did not finish its answer.', REUSABLE),
   response_head_timeout: fault(504, 'upstream', 'The application took too long.', REUSABLE),
   response_idle_timeout: fault(504, 'upstream', 'The application took too long.', REUSABLE),

@@ -128,6 +128,18 @@ export const LIMITS = {
   h2EarlyPrioritiesMax: 100,
   /** Streams that were reset here: what their client had sent before it knew is no offence. */
   h2ResetsRemembered: 128,
+  /** HTTP/2 to applications: streams of one connection, where the server does not say less. */
+  h2UpstreamStreamsMax: 100,
+  /** Of a response, on its way to a client that does not read: as much as one read of an HTTP/1.1 connection brings. */
+  h2UpstreamWindowBytes: 128 * 1024,
+  /** For a frame or a block of fields that has begun. */
+  h2UpstreamFrameMs: 30_000,
+  /** A connection on which a request waited in vain, and nothing came for so long, may be dead. */
+  h2UpstreamSilenceMs: 5_000,
+  /** After so many resets of ours a connection takes no more requests: servers end those with many (CVE-2023-44487), and all that is on them. */
+  h2UpstreamResetsMax: 200,
+  /** How often a request that has not begun may be moved to another connection. */
+  h2UpstreamMovesMax: 2,
   /** Between the first GOAWAY and the second, where the client does not answer the ping between them. */
   h2DrainGraceMs: 2_000,
 } as const;
@@ -161,4 +173,6 @@ assertRelation(LIMITS.attemptsMax >= 1, 'a request is tried at least once');
 assertRelation(LIMITS.h2StreamWindowBytes < LIMITS.h2ConnectionWindowBytes, 'one upload never fills the window of its connection');
 assertRelation(LIMITS.h2HeaderBlockBytesMax >= LIMITS.requestHeadBytesMax, 'a head fits into its block without compression');
 assertRelation(LIMITS.h2HeaderListBytesMax >= LIMITS.requestHeadBytesMax + 32 * LIMITS.requestFieldsMax, 'a head that is not refused is no bomb');
+assertRelation(LIMITS.h2HeaderBlockBytesMax >= LIMITS.responseHeadBytesMax, 'a response fits into its block without compression');
+assertRelation(LIMITS.h2HeaderListBytesMax >= LIMITS.responseHeadBytesMax + 32 * LIMITS.responseFieldsMax, 'a response that is not refused is no bomb');
 assertRelation(LIMITS.h2OutputBytesMax + LIMITS.h2AnswerBytesMax + LIMITS.h2SessionQueueBytesMax <= 2 * 1024 * 1024, 'a client that reads nothing costs little');

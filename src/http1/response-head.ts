@@ -5,7 +5,8 @@ import {CR, LF, SPACE, VALUE_CLASS} from '#src/http1/characters.ts';
 import {readConnectionOptions, type ConnectionOptions} from '#src/http1/connection-options.ts';
 import {FieldBlock, INCOMPLETE, INVALID, type FieldBlockLimits} from '#src/http1/field-block.ts';
 import {FIELD} from '#src/http1/field-names.ts';
-import {BODY_INVALID, LENGTH_ABSENT, LENGTH_INVALID, frameBody, isBodiless, parseContentLength, parseTransferEncoding, type TransferEncoding} from '#src/http1/framing.ts';
+import {reasonPhrase} from '#src/http1/encode.ts';
+import {BODY_CHUNKED, BODY_INVALID, BODY_UNTIL_CLOSE, LENGTH_ABSENT, LENGTH_INVALID, frameBody, isBodiless, parseContentLength, parseTransferEncoding, type TransferEncoding} from '#src/http1/framing.ts';
 
 const HEAD_LIMITS: FieldBlockLimits = {
   bytesMax: LIMITS.responseHeadBytesMax,
@@ -56,6 +57,20 @@ export class ResponseHead implements ConnectionOptions {
     this.reason = text.slice(STATUS_BYTES + 1, lineEnd - 2 - start);
     const fault = this.#interpret(requestMethod);
     return fault === null ? headEnd : this.#refuse(fault);
+  }
+
+  /**
+   * Another codec has decoded and checked the fields, one by one.
+   * @param isEnd no content follows
+   */
+  finishHttp2(status: number, requestMethod: string, isEnd: boolean): FaultCode | null {
+    this.status = status;
+    this.reason = reasonPhrase(status);
+    this.minorVersion = 1;
+    const fault = this.#interpret(requestMethod);
+    if (fault !== null) return fault;
+    if (this.bodyLength === BODY_UNTIL_CLOSE) this.bodyLength = isEnd ? 0 : BODY_CHUNKED;
+    return isEnd && this.bodyLength > 0 ? 'upstream_framing_invalid' : null;
   }
 
   #parseStatusLine(bytes: Buffer, start: number, end: number): number {

@@ -5,6 +5,7 @@
  */
 import type {FaultCode} from '#src/core/faults.ts';
 import {ERROR, FLAG, FRAME_HEADER_BYTES, WINDOW_BYTES_DEFAULT, type ErrorCode} from '#src/http2/frames.ts';
+import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {ContentSink} from '#src/http2/frame-reader.ts';
 import type {Glitch} from '#src/http2/glitches.ts';
 import type {OutputBuffer} from '#src/http2/output-buffer.ts';
@@ -17,6 +18,8 @@ export interface ContentObserver<Context> {
   readonly nowMs: number;
   /** The stream must not go on. */
   onStreamFault(stream: Stream<Context>, code: ErrorCode, fault: FaultCode): void;
+  /** The message of the peer is complete. */
+  onReceived(stream: Stream<Context>): void;
   onGlitch(glitch: Glitch): void;
   /** A frame of a stream that is not alive. */
   onStray(streamId: number): void;
@@ -78,6 +81,7 @@ export class ContentReceiver<Context> implements ContentSink {
     }
     if (this.#window < 0 || (stream !== null && stream.receiveWindow < 0)) this.#parts.observer.onWindowExceeded();
     else if (stream === null) this.#parts.observer.onStray(streamId);
+    else if (!stream.isHeadComplete) this.#parts.observer.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'h2_protocol');
     else if (!stream.advance('receive_data')) this.#parts.observer.onStreamFault(stream, ERROR.STREAM_CLOSED, 'h2_protocol');
   }
 
@@ -97,7 +101,7 @@ export class ContentReceiver<Context> implements ContentSink {
     const stream = this.#stream;
     this.#stream = null;
     if (this.#content === 0 && !this.#isLast) this.#parts.observer.onGlitch('empty');
-    if (stream !== null && !stream.isClosed && this.#isLast) this.complete(stream);
+    if (stream !== null && !stream.isClosed && this.#isLast) this.complete(stream, null);
     if (stream === null || stream.isClosed) this.#giveBackConnection(this.#length);
     else if (stream.isBodyPaused) {
       stream.withheld += this.#content;
@@ -106,13 +110,14 @@ export class ContentReceiver<Context> implements ContentSink {
   }
 
   /** The message ends, here or with trailers. */
-  complete(stream: Stream<Context>): void {
+  complete(stream: Stream<Context>, trailers: FieldBlock | null): void {
     if (stream.contentLength >= 0 && stream.contentReceived !== stream.contentLength) {
       this.#parts.observer.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'framing_invalid');
       return;
     }
     stream.advance('receive_end');
-    if (stream.hasBody) this.#parts.handler.onEnd(stream);
+    this.#parts.observer.onReceived(stream);
+    if (stream.hasBody) this.#parts.handler.onEnd(stream, trailers);
   }
 
   resume(stream: Stream<Context>): void {

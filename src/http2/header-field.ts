@@ -6,10 +6,10 @@ import {LOWER, SPACE, TAB, TOKEN_CLASS, FOLDING, VALUE_CLASS} from '#src/http1/c
 import {FIELD, FOLDING_NAME, OTHER, identifyField, nextHash} from '#src/http1/field-names.ts';
 import {ENTRY_OVERHEAD_BYTES} from '#src/http2/static-table.ts';
 
-/** What a field means to the reader of a request. `PLAIN` is copied as it stands. */
+/** What a field means to the reader of a head. `PLAIN` is copied as it stands. */
 export const ROLE = {
-  PLAIN: 0, METHOD: 1, SCHEME: 2, AUTHORITY: 3, PATH: 4, PROTOCOL: 5, MALFORMED: 6, COOKIE: 7, HOST: 8, CONTENT_LENGTH: 9, TE: 10,
-  PRIORITY: 11, EXPECT: 12, USER_AGENT: 13, REFERER: 14, ACCEPT: 15,
+  PLAIN: 0, METHOD: 1, SCHEME: 2, AUTHORITY: 3, PATH: 4, PROTOCOL: 5, STATUS: 6, MALFORMED: 7, COOKIE: 8, HOST: 9, CONTENT_LENGTH: 10,
+  TE: 11, PRIORITY: 12, EXPECT: 13, USER_AGENT: 14, REFERER: 15, ACCEPT: 16,
 } as const;
 
 export type Role = (typeof ROLE)[keyof typeof ROLE];
@@ -35,7 +35,7 @@ export interface HeaderField {
 
 const PSEUDO: ReadonlyMap<string, Role> = new Map<string, Role>([
   [':method', ROLE.METHOD], [':scheme', ROLE.SCHEME], [':authority', ROLE.AUTHORITY], [':path', ROLE.PATH],
-  [':protocol', ROLE.PROTOCOL],
+  [':protocol', ROLE.PROTOCOL], [':status', ROLE.STATUS],
 ]);
 
 const ROLES: ReadonlyMap<number, Role> = new Map<number, Role>([
@@ -48,7 +48,7 @@ const ROLES: ReadonlyMap<number, Role> = new Map<number, Role>([
 
 const COLON = 0x3a;
 
-/** The name in `bytes[start, end)`: a token in lower case (RFC 9113 §8.2.1), or one of the request's pseudo-header fields. */
+/** The name in `bytes[start, end)`: a token in lower case (RFC 9113 §8.2.1), or a pseudo-header field. */
 export function readFieldName(bytes: Buffer, start: number, end: number): FieldName {
   const text = bytes.toString('latin1', start, end);
   if (text.charCodeAt(0) === COLON) return {text, number: OTHER, role: PSEUDO.get(text) ?? ROLE.MALFORMED};

@@ -1,8 +1,9 @@
 /**
- * Encodes the heads and trailers of responses (RFC 7541). Lines of text come in, as the policies make them. Whole lines are the keys of the
+ * Encodes heads and trailers (RFC 7541). Lines of text come in, as the policies make them. Whole lines are the keys of the
  * table: a line that a client has been sent before costs one look-up and a byte or two.
  */
 import {LIMITS} from '#src/core/limits.ts';
+import {COLON} from '#src/http1/characters.ts';
 import {encodeHuffman, huffmanEncodedBytes} from '#src/http2/huffman.ts';
 import type {OutputBuffer} from '#src/http2/output-buffer.ts';
 import {DYNAMIC_INDEX_MIN, ENTRY_OVERHEAD_BYTES, STATIC_TABLE} from '#src/http2/static-table.ts';
@@ -13,7 +14,7 @@ const NOT_INDEXED = {bits: 0x00, mask: 0x0f} as const;
 const NEVER_INDEXED = {bits: 0x10, mask: 0x0f} as const;
 
 /** Values differ from response to response, or soon will: in the table they would only drive out others. */
-const VARYING = ['age', 'content-length', 'content-range', 'date', 'etag', 'expires', 'last-modified', 'location', 'x-request-id'];
+const VARYING = [':path', 'age', 'content-length', 'content-range', 'date', 'etag', 'expires', 'last-modified', 'location', 'x-request-id'];
 /** Secrets: an attacker who can add entries to the table could guess them by the size of responses (RFC 7541 §7.1, "CRIME"). */
 const SECRET = ['authorization', 'cookie', 'proxy-authorization', 'set-cookie'];
 
@@ -48,6 +49,8 @@ interface Habit {
 }
 
 const STATIC_STATUS: ReadonlyMap<number, number> = new Map(STATIC_TABLE.flatMap(([name, value], i) => (name === ':status' ? [[Number(value), i + 1]] : [])));
+/** Whole fields of requests. */
+const STATIC_PSEUDO: ReadonlyMap<string, number> = new Map(STATIC_TABLE.flatMap(([name, value], i) => (/^:(?:method|scheme|path)$/.test(name) ? [[`${name}: ${value}\r\n`, i + 1]] : [])));
 const STATUS_NAME_INDEX = STATIC_TABLE.findIndex(([name]) => name === ':status') + 1;
 const RULES: ReadonlyMap<string, NameRule> = new Map([...STATIC_TABLE.map(([name]) => name), ...VARYING, ...SECRET].map((name) => [name, {
   staticIndex: STATIC_TABLE.findIndex(([staticName]) => staticName === name) + 1,
@@ -89,7 +92,7 @@ export class HpackEncoder {
 
   /**
    * Writes a block to `out`, which has room for `encodedBytesMax`.
-   * @param status of a response; 0 for trailers
+   * @param status of a response; 0 for requests and trailers
    * @param lines checked fields, each as `name: value CRLF`
    */
   encode(out: OutputBuffer, status: number, lines: string): void {
@@ -149,7 +152,13 @@ export class HpackEncoder {
       this.#writeIndex(out, entry);
       return entry;
     }
-    const colon = line.indexOf(':');
+    const pseudo = line.charCodeAt(0) === COLON ? STATIC_PSEUDO.get(line) : undefined;
+    if (pseudo !== undefined) {
+      writeInteger(out, pseudo, 0x7f, 0x80);
+      return null;
+    }
+    // The first colon is part of the name of a pseudo-header field.
+    const colon = line.indexOf(':', 1);
     const name = line.slice(0, colon).toLowerCase();
     const value = line.slice(colon + 2, -2);
     const rule = RULES.get(name);

@@ -1,4 +1,4 @@
-/** What the client has set for what is sent to it (RFC 9113 §6.5). */
+/** What the peer has set for what is sent to it (RFC 9113 §6.5). */
 import {LIMITS} from '#src/core/limits.ts';
 import {ERROR, FRAME_BYTES_DEFAULT, FRAME_BYTES_MAX, SETTING, WINDOW_BYTES_DEFAULT, WINDOW_BYTES_MAX, readUint32, type ErrorCode} from '#src/http2/frames.ts';
 
@@ -8,6 +8,9 @@ export class PeerSettings {
   headerTableBytes: number = LIMITS.h2HeaderTableBytes;
   streamWindowBytes = WINDOW_BYTES_DEFAULT;
   frameBytesMax = FRAME_BYTES_DEFAULT;
+  /** Streams at once that a server takes. */
+  streamsMax = Number.POSITIVE_INFINITY;
+  isPushEnabled = false;
 
   /** Reads one frame's payload. The error of the connection, or null where it is valid. */
   read(bytes: Uint8Array, start: number, end: number): ErrorCode | null {
@@ -26,6 +29,11 @@ export class PeerSettings {
         this.headerTableBytes = value;
         return null;
       case SETTING.ENABLE_PUSH:
+        this.isPushEnabled = value === 1;
+        return value <= 1 ? null : ERROR.PROTOCOL_ERROR;
+      case SETTING.MAX_CONCURRENT_STREAMS:
+        this.streamsMax = value;
+        return null;
       case SETTING.ENABLE_CONNECT_PROTOCOL:
       case SETTING.NO_RFC7540_PRIORITIES:
         return value <= 1 ? null : ERROR.PROTOCOL_ERROR;

@@ -128,6 +128,7 @@ export class RequestAssembler implements FieldSink {
     // RFC 8441 §5: a key has no meaning here. The application gets one of Torwart's own, and must not see two.
     if (this.#protocol !== null && field.name.number === FIELD['sec-websocket-key']) return;
     switch (field.role) {
+      case ROLE.STATUS:
       case ROLE.MALFORMED:
         this.#isMalformed = true;
         return;

@@ -82,7 +82,7 @@ export class ServerSession<Context> extends Session<Context> {
 
   onBlock(streamId: number, block: FieldBlockReader): void {
     if (streamId > this.registry.lastStreamId) this.#onRequest(streamId, block);
-    else this.#onTrailers(streamId, block);
+    else this.onTrailers(streamId, block);
   }
 
   #onRequest(streamId: number, block: FieldBlockReader): void {
@@ -128,22 +128,6 @@ export class ServerSession<Context> extends Session<Context> {
     this.sender.output.writeReset(streamId, code);
     this.registry.rememberReset(streamId);
     this.onGlitch(glitch);
-  }
-
-  /** Fields after the content; or of a stream that is over. */
-  #onTrailers(streamId: number, block: FieldBlockReader): void {
-    const {trailers} = this.#options.workspace;
-    const stream = this.registry.get(streamId);
-    trailers.begin();
-    if (!this.decode(block, trailers)) return;
-    if (stream === undefined) {
-      this.onStray(streamId);
-      return;
-    }
-    stream.bytesReceived += block.bytesReceived;
-    if (!stream.advance('receive_headers')) this.onStreamFault(stream, ERROR.STREAM_CLOSED, 'h2_protocol');
-    else if (trailers.isMalformed || !block.isEnd || stream.tunnel !== 'none') this.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'h2_request_malformed');
-    else this.receiver.complete(stream);
   }
 
   // The connection.

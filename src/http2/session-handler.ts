@@ -34,7 +34,6 @@ export interface SessionTimeouts extends ClientPatience {
 
 export interface SessionWorkspace extends SessionMemory {
   readonly requests: RequestAssembler;
-  readonly trailers: TrailerCheck;
 }
 
 export function makeSessionWorkspace(): SessionWorkspace {

@@ -22,6 +22,7 @@ import type {SessionSide} from '#src/http2/session-side.ts';
 import type {StreamHandler} from '#src/http2/stream-handler.ts';
 import {StreamRegistry} from '#src/http2/stream-registry.ts';
 import {Stream} from '#src/http2/stream.ts';
+import type {TrailerCheck} from '#src/http2/trailer-check.ts';
 
 /**
  * `opening`: the peer's settings are awaited; `leaving`: no further streams are wanted, and those on their way are still served
@@ -35,6 +36,7 @@ export interface SessionMemory {
   /** For content that waits. */
   readonly content: BufferPool;
   readonly scratch: Buffer;
+  readonly trailers: TrailerCheck;
 }
 
 /** A frame of content that is worth as many changes of a window: with smaller ones a peer could earn its flood by it. */
@@ -57,6 +59,7 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
   readonly #side: SessionSide;
   readonly #handler: StreamHandler<Context>;
   readonly #decoder: HpackDecoder;
+  readonly #trailers: TrailerCheck;
 
   constructor(side: SessionSide, memory: SessionMemory, handler: StreamHandler<Context>, nowMs: number) {
     this.nowMs = nowMs;
@@ -64,6 +67,7 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
     this.idleSinceMs = nowMs;
     this.#side = side;
     this.#handler = handler;
+    this.#trailers = memory.trailers;
     this.#decoder = new HpackDecoder(memory.scratch, new DynamicTable());
     this.sender = new MessageSender(memory, this.peer, {handler, observer: this, queueBytesMax: side.queueBytesMax});
     this.receiver = new ContentReceiver(this.sender.output, this.registry, {handler, observer: this, side});
@@ -150,6 +154,8 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
 
   onContentSent(bytes: number): void {
     if (bytes >= CONTENT_BYTES_FORGIVING) this.glitches.forgive('window', WINDOWS_FORGIVEN);
+    // gRPC measures the way with a ping for each piece of content that it gets.
+    this.glitches.forgive('ping', 1);
   }
 
   // Streams.
@@ -173,6 +179,26 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
     return stream;
   }
 
+  /** Fields after the content; or of a stream that is over. */
+  protected onTrailers(streamId: number, block: FieldBlockReader): void {
+    const trailers = this.#trailers;
+    const stream = this.registry.get(streamId);
+    trailers.begin();
+    if (!this.decode(block, trailers)) return;
+    if (stream === undefined) {
+      this.onStray(streamId);
+      return;
+    }
+    stream.bytesReceived += block.bytesReceived;
+    if (!stream.advance('receive_headers')) this.onStreamFault(stream, ERROR.STREAM_CLOSED, 'h2_protocol');
+    else if (trailers.isMalformed || !block.isEnd || stream.tunnel !== 'none') this.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'h2_request_malformed');
+    else this.receiver.complete(stream, trailers.fields.count === 0 ? null : trailers.fields);
+  }
+
+  onReceived(stream: Stream<Context>): void {
+    if (stream.isClosed) this.remove(stream);
+  }
+
   onStray(streamId: number): void {
     switch (this.registry.absence(streamId)) {
       case 'idle': this.onViolation(ERROR.PROTOCOL_ERROR, 'h2_protocol'); break;
@@ -190,7 +216,7 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
     if (stream !== undefined) {
       stream.advance('receive_reset');
       this.remove(stream);
-      this.#handler.onReset(stream, code, 'client_gone');
+      this.#handler.onReset(stream, code, this.#side.goneFault);
       this.onGlitch('reset');
     } else if (this.registry.absence(streamId) === 'idle') this.onViolation(ERROR.PROTOCOL_ERROR, 'h2_protocol');
     else this.onGlitch('stray');

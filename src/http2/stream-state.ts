@@ -1,5 +1,5 @@
 /**
- * The states of a stream that a client opened (RFC 9113 §5.1). Nothing is ever pushed, so the reserved states do not exist. What is not in the
+ * The states of a stream that a client opened (RFC 9113 §5.1), to either side. Nothing is ever pushed, so the reserved states do not exist. What is not in the
  * table is forbidden: to the client, which is then told so, and to the rest of the program, where nothing is sent.
  */
 
@@ -14,7 +14,7 @@ type Transitions = Readonly<Record<StreamState, Readonly<Partial<Record<StreamEv
 
 export const TRANSITIONS: Transitions = {
   idle: {
-    receive_headers: 'open',
+    receive_headers: 'open', send_headers: 'open',
   },
   open: {
     receive_headers: 'open', receive_data: 'open', receive_end: 'half_closed_remote', receive_window_update: 'open', receive_reset: 'closed',

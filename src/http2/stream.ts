@@ -17,7 +17,12 @@ export class Stream<Context> {
   /** How long the client may take for the body, and for reading the response. */
   patience: ClientPatience;
 
-  // The request. The session's own.
+  /** The final head is here: content may come. */
+  isHeadComplete = true;
+  /** Of a request of ours: whether its response has a body depends on it. */
+  requestMethod = '';
+
+  // What comes in. The session's own.
   /** Content that was announced, -1 where nothing was. */
   contentLength = -1;
   contentReceived = 0;
@@ -36,7 +41,7 @@ export class Stream<Context> {
   bodyJudgedMs: number;
   bodyJudgedBytes = 0;
 
-  // The response. The sender's own.
+  // What goes out. The sender's own.
   sendWindow: number;
   /** Content that could not be sent yet. */
   queue: ContentQueue | null = null;
@@ -78,7 +83,7 @@ export class Stream<Context> {
     return this.state === 'closed';
   }
 
-  /** The client has more to send. */
+  /** The peer has more to send. */
   get isReceiving(): boolean {
     return this.state === 'open' || this.state === 'half_closed_local';
   }

@@ -9,7 +9,8 @@ import {GLITCH_LIMITS, LIMITS} from '#src/core/limits.ts';
 import {ERROR, FLAG, FRAME, PREFACE} from '#src/http2/frames.ts';
 import {GLITCH_FAULTS, type Glitch} from '#src/http2/glitches.ts';
 import {REQUEST, POST, data, frame, indexedLiterals, literals, opening, ping, priorityUpdate, request, reset, settings, uint32, upload, windowUpdate} from '#test/http2/frames.ts';
-import {Peer, errorName} from '#test/http2/peer.ts';
+import {Peer} from '#test/http2/peer.ts';
+import {errorName} from '#test/http2/sent-frames.ts';
 import {TIMEOUTS} from '#test/http2/loopback.ts';
 
 function assertEndedBy(peer: Peer, code: number, fault: FaultCode, requestsMax: number): void {

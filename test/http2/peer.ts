@@ -5,23 +5,14 @@
 import {LIMITS} from '#src/core/limits.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
-import {DynamicTable} from '#src/http2/dynamic-table.ts';
-import {ERROR, FLAG, FRAME} from '#src/http2/frames.ts';
-import {HpackDecoder, makeHuffmanScratch} from '#src/http2/hpack-decoder.ts';
 import {makeSessionWorkspace, type SessionHandler} from '#src/http2/session-handler.ts';
 import {ServerSession} from '#src/http2/server-session.ts';
 import type {Stream} from '#src/http2/stream.ts';
 import {TIMEOUTS} from '#test/http2/loopback.ts';
+import {SentFrames, errorName, type SentFrame} from '#test/http2/sent-frames.ts';
 
 /** What the handler does by itself. `answer`: 200 with the request's content as soon as it is complete. */
 export type Habit = 'nothing' | 'answer';
-
-export interface SentFrame {
-  readonly type: number;
-  readonly flags: number;
-  readonly streamId: number;
-  readonly payload: Buffer;
-}
 
 const WORKSPACE = makeSessionWorkspace();
 
@@ -34,8 +25,7 @@ export class Peer implements SessionHandler<string> {
   notable = 0;
   nowMs = 1_000_000;
   readonly #habit: Habit;
-  readonly #decoder = new HpackDecoder(makeHuffmanScratch(), new DynamicTable());
-  #unread = Buffer.alloc(0);
+  readonly #sent = new SentFrames();
 
   constructor(habit: Habit = 'nothing') {
     this.#habit = habit;
@@ -71,46 +61,12 @@ export class Peer implements SessionHandler<string> {
 
   /** The frames that the client would have read by now. */
   takeFrames(): SentFrame[] {
-    this.#unread = Buffer.concat([this.#unread, this.takeBytes()]);
-    const frames: SentFrame[] = [];
-    let at = 0;
-    while (this.#unread.length - at >= 9) {
-      const length = this.#unread.readUIntBE(at, 3);
-      frames.push({
-        type: this.#unread[at + 3] as number,
-        flags: this.#unread[at + 4] as number,
-        streamId: this.#unread.readUInt32BE(at + 5),
-        payload: this.#unread.subarray(at + 9, at + 9 + length),
-      });
-      at += 9 + length;
-    }
-    this.#unread = this.#unread.subarray(at);
-    return frames;
+    return this.#sent.read(this.takeBytes());
   }
 
   /** The same as lines, without answers to settings. */
   takeLines(): string[] {
-    return this.takeFrames().filter(({type, flags}) => type !== FRAME.SETTINGS || (flags & FLAG.ACK) === 0).map((sent) => this.#describe(sent));
-  }
-
-  #describe({type, flags, streamId, payload}: SentFrame): string {
-    const end = (flags & FLAG.END_STREAM) !== 0 ? ' end' : '';
-    switch (type) {
-      case FRAME.HEADERS: return `> HEADERS ${streamId}${end} ${this.#decodeFields(payload).join(' | ')}`;
-      case FRAME.DATA: return `> DATA ${streamId}${end} "${payload.toString('latin1')}"`;
-      case FRAME.RST_STREAM: return `> RST_STREAM ${streamId} ${errorName(payload.readUInt32BE(0))}`;
-      case FRAME.GOAWAY: return `> GOAWAY ${payload.readUInt32BE(0)} ${errorName(payload.readUInt32BE(4))}`;
-      case FRAME.WINDOW_UPDATE: return `> WINDOW_UPDATE ${streamId} ${payload.readUInt32BE(0)}`;
-      case FRAME.PING: return `> PING ${(flags & FLAG.ACK) !== 0 ? 'ack ' : ''}"${payload.toString('latin1')}"`;
-      default: return `> frame ${type} ${flags} ${streamId} ${payload.toString('hex')}`;
-    }
-  }
-
-  #decodeFields(block: Buffer): string[] {
-    const fields: string[] = [];
-    const result = this.#decoder.decode(block, 0, block.length, {add: ({name, value}) => fields.push(`${name.text}: ${value}`) > 0});
-    if (result !== 'complete') throw new Error(`a block that was sent is ${result}`);
-    return fields;
+    return this.#sent.describe(this.takeFrames());
   }
 
   /** 200 with a content. */
@@ -185,14 +141,4 @@ export class Peer implements SessionHandler<string> {
     if (fault !== this.faults.at(-1)) this.faults.push(fault);
     this.events.push(`error ${errorName(code)} ${fault}`);
   }
-}
-
-export function errorName(code: number): string {
-  return Object.entries(ERROR).find(([, value]) => value === code)?.[0] ?? String(code);
-}
-
-/** What frames of DATA hold, in their order. */
-export function contentOf(frames: readonly SentFrame[]): {streamId: number; length: number; isEnd: boolean}[] {
-  return frames.filter(({type}) => type === FRAME.DATA)
-    .map(({streamId, payload, flags}) => ({streamId, length: payload.length, isEnd: (flags & FLAG.END_STREAM) !== 0}));
 }

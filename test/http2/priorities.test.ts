@@ -6,7 +6,8 @@ import {WINDOW_BYTES_MAX} from '#src/http2/frames.ts';
 import {priorityOf} from '#src/http2/priority.ts';
 import {StreamRegistry} from '#src/http2/stream-registry.ts';
 import {REQUEST, opening, priorityUpdate, request, windowUpdate, type Fields} from '#test/http2/frames.ts';
-import {Peer, contentOf} from '#test/http2/peer.ts';
+import {Peer} from '#test/http2/peer.ts';
+import {contentOf} from '#test/http2/sent-frames.ts';
 
 function withPriority(value: string): Fields {
   return [...REQUEST, ['priority', value]];

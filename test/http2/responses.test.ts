@@ -4,7 +4,8 @@ import {test} from 'node:test';
 import {LIMITS} from '#src/core/limits.ts';
 import {FLAG, FRAME, WINDOW_BYTES_MAX} from '#src/http2/frames.ts';
 import {data, opening, request, settings, upload, windowUpdate} from '#test/http2/frames.ts';
-import {Peer, contentOf} from '#test/http2/peer.ts';
+import {Peer} from '#test/http2/peer.ts';
+import {contentOf} from '#test/http2/sent-frames.ts';
 
 const WIDE = Buffer.concat([opening({INITIAL_WINDOW_SIZE: WINDOW_BYTES_MAX}), windowUpdate(0, WINDOW_BYTES_MAX - 65_535)]);
 

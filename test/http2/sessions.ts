@@ -93,22 +93,25 @@ const OFFENCE = fc.oneof(
   fc.uint8Array({minLength: 1, maxLength: 20}).map((bytes) => Buffer.from(bytes)),
 );
 
-const EDIT = fc.record({at: fc.double({min: 0, max: 1, noNaN: true}), kind: fc.constantFrom('insert', 'insert', 'drop', 'double', 'flip'), offence: OFFENCE, byte: fc.nat(255)});
-
 /** A session's frames after up to three edits, each anywhere. */
-export const EDITED_SESSION = fc.tuple(SESSION, fc.array(EDIT, {maxLength: 3})).map(([{frames}, edits]) => {
-  const edited = [...frames];
-  for (const {at, kind, offence, byte} of edits) {
-    const index = Math.floor(at * edited.length);
-    const target = edited[index] ?? Buffer.alloc(0);
-    if (kind === 'insert') edited.splice(index, 0, offence);
-    else if (kind === 'drop') edited.splice(index, 1);
-    else if (kind === 'double') edited.splice(index, 0, target);
-    else if (target.length > 0) {
-      const flipped = Buffer.from(target);
-      flipped[Math.floor(((at * 1000) % 1) * flipped.length)] = byte;
-      edited[index] = flipped;
+export function editFrames(sessions: fc.Arbitrary<{readonly frames: readonly Buffer[]}>, offences: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {
+  const edit = fc.record({at: fc.double({min: 0, max: 1, noNaN: true}), kind: fc.constantFrom('insert', 'insert', 'drop', 'double', 'flip'), offence: offences, byte: fc.nat(255)});
+  return fc.tuple(sessions, fc.array(edit, {maxLength: 3})).map(([{frames}, edits]) => {
+    const edited = [...frames];
+    for (const {at, kind, offence, byte} of edits) {
+      const index = Math.floor(at * edited.length);
+      const target = edited[index] ?? Buffer.alloc(0);
+      if (kind === 'insert') edited.splice(index, 0, offence);
+      else if (kind === 'drop') edited.splice(index, 1);
+      else if (kind === 'double') edited.splice(index, 0, target);
+      else if (target.length > 0) {
+        const flipped = Buffer.from(target);
+        flipped[Math.floor(((at * 1000) % 1) * flipped.length)] = byte;
+        edited[index] = flipped;
+      }
     }
-  }
-  return Buffer.concat(edited);
-});
+    return Buffer.concat(edited);
+  });
+}
+
+export const EDITED_SESSION = editFrames(SESSION, OFFENCE);

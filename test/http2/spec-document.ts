@@ -12,6 +12,8 @@
  *     > RST_STREAM 1 PROTOCOL_ERROR
  *     ```
  *
+ * ```server holds what an application sends after it has been asked: see `ApplicationPeer.asked`; `@ok 1` stands for its 200. Bare: before all.
+ *
  * `@request 1` stands for the fields of a plain GET, `@upload 1` for those of a POST that has content. A line `> …` is a frame that the client
  * reads: they come after the events. A row of a table has the lines that it leads to among others, separated by `;`.
  */
@@ -26,6 +28,8 @@ export interface SpecCase {
   /** All of them; null where only `outcome` is given. */
   readonly events: readonly string[] | null;
   readonly outcome: readonly string[];
+  /** Nothing goes before the bytes. */
+  readonly isBare: boolean;
 }
 
 export function parseDocument(text: string): SpecCase[] {
@@ -33,14 +37,16 @@ export function parseDocument(text: string): SpecCase[] {
 }
 
 function readCases({heading, info, input, events, rows}: SpecSection): SpecCase[] {
-  assert.ok(info === 'client' || info === 'client bare', `"${info}" is unknown`);
+  assert.match(info, /^(?:client|server)(?: bare)?$/, `"${info}" is unknown`);
+  const isBare = info.endsWith(' bare');
   const build = (lines: readonly string[]): Buffer => Buffer.concat([info === 'client' ? opening() : Buffer.alloc(0), encode(lines)]);
-  if (events !== null) return [{name: heading, bytes: build(input), events: events.map(repeat), outcome: []}];
+  if (events !== null) return [{name: heading, bytes: build(input), events: events.map(repeat), outcome: [], isBare}];
   return rows.map(({name, value, outcome}) => ({
     name,
     bytes: build(input.flatMap((line) => repeat(line.replaceAll('{value}', () => value)).split('\\l'))),
     events: null,
     outcome: outcome.split(';').map((line) => repeat(line.trim())),
+    isBare,
   }));
 }
 
@@ -62,6 +68,7 @@ function encodeFrame(head: string, lines: readonly string[]): Buffer {
   if (type === 'RAW') return payload;
   if (type === '@request') return frame(FRAME.HEADERS, FLAG.END_HEADERS | FLAG.END_STREAM, Number(rest[0]), Buffer.concat([literals(REQUEST), fields]));
   if (type === '@upload') return frame(FRAME.HEADERS, FLAG.END_HEADERS, Number(rest[0]), Buffer.concat([literals(POST), fields]));
+  if (type === '@ok') return frame(FRAME.HEADERS, FLAG.END_HEADERS, Number(rest[0]), Buffer.concat([literals([[':status', '200']]), fields]));
   if (type === 'FRAME') return frame(Number(rest[0]), Number(rest[2] ?? 0), Number(rest[1] ?? 0), payload);
   const number = (FRAME as Readonly<Record<string, number>>)[type] ?? assert.fail(`the frame ${type} is unknown`);
   const flags = rest.slice(1).reduce((sum, name) => sum | ((FLAG as Readonly<Record<string, number>>)[name] ?? assert.fail(`the flag ${name} is unknown`)), 0);

@@ -13,7 +13,7 @@ const EVENTS: readonly StreamEvent[] = [
 
 /** RFC 9113 §5.1, figure 2, without pushes: all that is permitted. */
 const PERMITTED: Readonly<Record<StreamState, readonly StreamEvent[]>> = {
-  idle: ['receive_headers'],
+  idle: ['receive_headers', 'send_headers'],
   open: EVENTS,
   half_closed_remote: ['receive_window_update', 'receive_reset', 'send_headers', 'send_data', 'send_end', 'send_reset'],
   half_closed_local: ['receive_headers', 'receive_data', 'receive_end', 'receive_window_update', 'receive_reset', 'send_window_update', 'send_reset'],
