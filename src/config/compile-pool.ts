@@ -14,6 +14,7 @@ export interface PoolContext {
 export function compilePool(name: string, input: PoolInput, context: PoolContext): PoolSnapshot {
   return {
     name,
+    protocol: input.protocol,
     tls: compileTls(input, context),
     servers: input.servers.map(({address, weight, backup, drain}) => ({...address, weight, backup, drain})),
     balance: input.balance,

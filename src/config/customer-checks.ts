@@ -4,17 +4,17 @@ import {formatSocketAddress} from '#src/config/address-scalars.ts';
 import {checkAuth, type AuthFacts} from '#src/config/auth-schema.ts';
 import {type Finding, findRepeated} from '#src/config/checks.ts';
 import {quote} from '#src/config/problem.ts';
-import type {SocketAddress} from '#src/config/snapshot.ts';
+import type {SocketAddress, UpstreamProtocol} from '#src/config/snapshot.ts';
 
 interface CustomerFacts {
   readonly networks: readonly string[];
   readonly source_address?: {readonly ipv4?: string | undefined; readonly ipv6?: string | undefined} | undefined;
-  readonly pools: Readonly<Record<string, {readonly servers: readonly {readonly address: SocketAddress}[]}>>;
-  readonly sites: readonly {readonly hosts: readonly string[]; readonly routes: readonly {readonly pool?: string | undefined}[]}[];
+  readonly pools: Readonly<Record<string, {readonly protocol: UpstreamProtocol; readonly servers: readonly {readonly address: SocketAddress}[]}>>;
+  readonly sites: readonly {readonly hosts: readonly string[]; readonly routes: readonly {readonly pool?: string | undefined; readonly websocket?: unknown}[]}[];
 }
 
 export function checkCustomer(customer: CustomerFacts & AuthFacts): readonly Finding[] {
-  return [...checkServers(customer), ...checkSourceAddress(customer), ...checkHosts(customer), ...checkPools(customer), ...checkAuth(customer)];
+  return [...checkServers(customer), ...checkSourceAddress(customer), ...checkHosts(customer), ...checkPools(customer), ...checkWebSocketPools(customer), ...checkAuth(customer)];
 }
 
 function checkServers({networks, pools}: CustomerFacts): readonly Finding[] {
@@ -58,4 +58,19 @@ function checkPools({pools, sites}: CustomerFacts): readonly Finding[] {
     allowed: known.length === 0 ? 'a pool of this customer (there is none)' : `a pool of this customer: ${known.join(', ')}`,
     remedy: 'correct the name, or add the pool',
   }])));
+}
+
+/** A WebSocket over HTTP/2 is another protocol (RFC 8441), which few applications speak. */
+function checkWebSocketPools({pools, sites}: CustomerFacts): readonly Finding[] {
+  return sites.flatMap(({routes}, siteIndex) => routes.flatMap(({pool, websocket}, index): readonly Finding[] => {
+    const protocol = pool === undefined || !Object.hasOwn(pools, pool) ? undefined : pools[pool]?.protocol;
+    if (pool === undefined || websocket === undefined || protocol === undefined || protocol === 'http1') return [];
+    return [{
+      path: ['sites', siteIndex, 'routes', index, 'websocket'], needs: [['pools', pool]],
+      part: 'key',
+      found: `websocket on a route to the pool ${pool}, which speaks ${protocol}`,
+      allowed: 'websocket on routes to pools with protocol: http1',
+      remedy: 'remove the key, or give the route a pool of its own with protocol: http1',
+    }];
+  }));
 }

@@ -47,6 +47,7 @@ const pool = checked(section({
     .describe('How a server is chosen. All of them respect weights.'),
   hash: hashSection.optional().describe('What `consistent_hash` hashes. Default: the client address.'),
   health: healthSection.optional().describe('Active probes. Default: none.'),
+  protocol: choice('http1', 'h2c', 'h2').prefault('http1').describe('What the servers speak: HTTP/1.1, HTTP/2 in cleartext, or HTTP/2 over TLS (with `tls`): see [upstreams.md](upstreams.md#http2).'),
   tls: tlsSection.optional().describe('TLS to the servers, for traffic and probes: see [upstreams.md](upstreams.md). Default: cleartext.'),
   passive: passiveSection.describe('What failures of real requests do.'),
   connections: integer(1, 100_000).prefault(256).describe('Requests that one server works on at most, over all threads; each has a connection of its own. Idle connections come on top, never more than as many again.'),

@@ -1,7 +1,7 @@
 /** What must hold within a pool. */
 import {formatSocketAddress} from '#src/config/address-scalars.ts';
 import {type Finding, findRepeated} from '#src/config/checks.ts';
-import type {BalanceAlgorithm, HashKeySnapshot, SocketAddress} from '#src/config/snapshot.ts';
+import type {BalanceAlgorithm, HashKeySnapshot, SocketAddress, UpstreamProtocol} from '#src/config/snapshot.ts';
 
 const PROBE_TIMEOUT_MS = 2_000;
 
@@ -18,6 +18,8 @@ interface PoolFacts {
   readonly servers: readonly {readonly address: SocketAddress}[];
   readonly balance: BalanceAlgorithm;
   readonly hash?: unknown;
+  readonly protocol: UpstreamProtocol;
+  readonly tls?: unknown;
 }
 
 interface HashFacts {
@@ -52,9 +54,20 @@ export function checkHash({key, name}: HashFacts): readonly Finding[] {
   return [];
 }
 
-export function checkPool({servers, balance, hash}: PoolFacts): readonly Finding[] {
+function checkProtocol({protocol, tls}: PoolFacts): readonly Finding[] {
+  if (protocol === 'h2' && tls === undefined) {
+    return [{path: ['protocol'], needs: [['tls']], found: 'protocol: h2 without tls', allowed: 'h2 with `tls`, or h2c', remedy: 'add the key `tls`, or write h2c for HTTP/2 in cleartext'}];
+  }
+  if (protocol === 'h2c' && tls !== undefined) {
+    return [{path: ['protocol'], needs: [['tls']], found: 'protocol: h2c with tls', allowed: 'h2c without `tls`, or h2', remedy: 'write h2 for HTTP/2 over TLS, or remove the key `tls`'}];
+  }
+  return [];
+}
+
+export function checkPool(pool: PoolFacts): readonly Finding[] {
+  const {servers, balance, hash} = pool;
   const addresses = servers.map(({address}, index) => ({text: formatSocketAddress(address), path: ['servers', index, 'address']}));
-  const repeated = findRepeated(addresses, 'the address of another server of the pool');
-  if (hash === undefined || balance === 'consistent_hash') return repeated;
-  return [...repeated, {path: ['hash'], part: 'key', needs: [['balance']], found: `hash with balance: ${balance}`, allowed: 'hash with balance: consistent_hash', remedy: 'remove `hash`, or change `balance`'}];
+  const findings = [...findRepeated(addresses, 'the address of another server of the pool'), ...checkProtocol(pool)];
+  if (hash === undefined || balance === 'consistent_hash') return findings;
+  return [...findings, {path: ['hash'], part: 'key', needs: [['balance']], found: `hash with balance: ${balance}`, allowed: 'hash with balance: consistent_hash', remedy: 'remove `hash`, or change `balance`'}];
 }

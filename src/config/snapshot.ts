@@ -227,6 +227,9 @@ export interface PassiveSnapshot {
   readonly forMs: number;
 }
 
+/** What the servers of a pool speak: HTTP/1.1, or HTTP/2 in cleartext with prior knowledge (RFC 9113 §3.3), or HTTP/2 over TLS. */
+export type UpstreamProtocol = 'http1' | 'h2c' | 'h2';
+
 /** TLS to the servers of a pool. */
 export interface PoolTlsSnapshot {
   /** PEM certificates that a server's must descend from; null: the roots that come with Node, which are Mozilla's. */
@@ -242,6 +245,7 @@ export interface PoolTlsSnapshot {
 
 export interface PoolSnapshot {
   readonly name: string;
+  readonly protocol: UpstreamProtocol;
   /** Null: cleartext. */
   readonly tls: PoolTlsSnapshot | null;
   readonly servers: readonly ServerSnapshot[];

@@ -3,7 +3,8 @@ import {addAbortListener} from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
 import {Client} from 'undici';
-import type {HealthSnapshot, PoolTlsSnapshot} from '#src/config/snapshot.ts';
+import {PROBE_BODY_BYTES_MAX, isExpected, probeHttp2} from '#src/control/probe-http2.ts';
+import type {HealthSnapshot, PoolTlsSnapshot, UpstreamProtocol} from '#src/config/snapshot.ts';
 import {refuseDial, type DialScope, type DialTarget} from '#src/core/dial-guard.ts';
 import {createUpstreamContext, upstreamTlsOptions} from '#src/shared/upstream-tls.ts';
 
@@ -13,13 +14,13 @@ export type ProbeVerdict = string | null;
 export interface ProbeTarget extends DialTarget {
   /** The address to connect from; null leaves it to the system. */
   readonly sourceAddress: string | null;
+  readonly protocol: UpstreamProtocol;
   /** Null: cleartext. */
   readonly tls: PoolTlsSnapshot | null;
   readonly scope: DialScope;
   readonly health: HealthSnapshot;
 }
 
-const BODY_BYTES_MAX = 64 * 1024;
 const HEAD_BYTES_MAX = 16 * 1024;
 
 /** Never rejects. `signal` ends the probe early. */
@@ -28,17 +29,18 @@ export async function probe(target: ProbeTarget, signal: AbortSignal): Promise<P
   if (refusal !== null) return `not dialled: ${refusal}`;
   const limited = AbortSignal.any([signal, AbortSignal.timeout(target.health.timeoutMs)]);
   try {
-    return target.health.type === 'tcp' ? await probeTcp(target, limited) : await probeHttp(target, limited);
+    if (target.health.type === 'tcp') return await probeTcp(target, limited);
+    return target.protocol === 'http1' ? await probeHttp(target, limited) : await probeHttp2(await openSocket(target, limited), target);
   } catch (error) {
     return limited.aborted && !signal.aborted ? `no answer within ${target.health.timeoutMs} ms` : describeError(error);
   }
 }
 
 /** A socket that is connected, and with TLS to the right server. `signal` ends it, connected or not. */
-async function openSocket({address: host, port, sourceAddress, tls: settings}: ProbeTarget, signal: AbortSignal): Promise<net.Socket> {
+async function openSocket({address: host, port, sourceAddress, protocol, tls: settings}: ProbeTarget, signal: AbortSignal): Promise<net.Socket> {
   const {promise, resolve, reject} = Promise.withResolvers<net.Socket>();
   const options = {host, port, ...(sourceAddress === null ? {} : {localAddress: sourceAddress})};
-  const socket = settings === null ? net.connect(options) : tls.connect({...options, ...upstreamTlsOptions(settings, host, createUpstreamContext(settings))});
+  const socket = settings === null ? net.connect(options) : tls.connect({...options, ...upstreamTlsOptions(settings, {address: host, protocol, secureContext: createUpstreamContext(settings)})});
   const listening = addAbortListener(signal, () => socket.destroy(new Error('aborted')));
   socket.once(settings === null ? 'connect' : 'secureConnect', () => resolve(socket));
   socket.on('error', reject).once('close', () => listening[Symbol.dispose]());
@@ -68,7 +70,7 @@ async function probeHttp(target: ProbeTarget, signal: AbortSignal): Promise<Prob
     const {statusCode, body} = await client.request({
       method: 'GET', path: health.path, signal, headers: {host: health.host, 'user-agent': 'torwart-probe', accept: '*/*'},
     });
-    if (!health.expect.some(([low, high]) => statusCode >= low && statusCode <= high)) {
+    if (!isExpected(health, statusCode)) {
       body.on('error', () => undefined).destroy();
       return `status ${statusCode}`;
     }
@@ -84,7 +86,7 @@ async function discard(body: AsyncIterable<Uint8Array>): Promise<void> {
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) return;
+    if (bytes > PROBE_BODY_BYTES_MAX) return;
   }
 }
 

@@ -149,13 +149,13 @@ class EndpointCheck {
 
 function* collectSubjects({snapshot, endpoints}: CustomerAssignment, ownListeners: readonly SocketAddress[], threads: number): Generator<[string, Subject]> {
   const scope = {networks: parseCidrs(snapshot.networks), ownListeners};
-  for (const {name: pool, health, servers, tls} of snapshot.pools) {
+  for (const {name: pool, health, servers, protocol, tls} of snapshot.pools) {
     if (health === null) continue;
     for (const {address, port} of servers) {
       const key = endpointKey(pool, address, port);
       const ref = endpoints[key];
       if (ref === undefined) throw new Error(`endpoint ${key} has no slot`);
-      const target = {address, port, sourceAddress: sourceAddressFor(address, snapshot.sourceAddress), tls, scope, health};
+      const target = {address, port, sourceAddress: sourceAddressFor(address, snapshot.sourceAddress), protocol, tls, scope, health};
       const subject = {customer: snapshot.name, pool, target, slot: new EndpointSlot(ref, threads, 0)};
       yield [key, subject];
     }

@@ -2,18 +2,22 @@
  * The client's side of a connection: requests of ours, and what an application answers. See `session.ts`. Nothing that it sends is trusted:
  * what is wrong with one stream ends that stream, what is wrong with the connection ends all of them.
  */
+import {BufferPool} from '#src/core/buffer-pool.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import type {ClientPatience} from '#src/core/patience.ts';
-import type {ResponseHead} from '#src/http1/response-head.ts';
+import {ResponseHead} from '#src/http1/response-head.ts';
 import type {FieldBlockReader} from '#src/http2/field-block-reader.ts';
 import {ERROR, STREAM_ID_MAX, type ErrorCode} from '#src/http2/frames.ts';
 import type {Glitch} from '#src/http2/glitches.ts';
-import type {ResponseAssembler} from '#src/http2/response-assembler.ts';
+import {makeHuffmanScratch} from '#src/http2/hpack-decoder.ts';
+import {SlabPool} from '#src/http2/output-buffer.ts';
+import {ResponseAssembler} from '#src/http2/response-assembler.ts';
 import {CLIENT_SIDE} from '#src/http2/session-side.ts';
 import {Session, type SessionMemory} from '#src/http2/session.ts';
 import type {StreamHandler} from '#src/http2/stream-handler.ts';
 import type {Stream} from '#src/http2/stream.ts';
+import {TrailerCheck} from '#src/http2/trailer-check.ts';
 
 /** The heads are lent: whatever is needed later is taken out before returning. */
 export interface ClientHandler<Context> extends StreamHandler<Context> {
@@ -25,6 +29,16 @@ export interface ClientHandler<Context> extends StreamHandler<Context> {
 
 export interface ClientWorkspace extends SessionMemory {
   readonly responses: ResponseAssembler;
+}
+
+export function makeClientWorkspace(): ClientWorkspace {
+  return {
+    slabs: new SlabPool(),
+    content: new BufferPool(LIMITS.h2ContentBufferBytes, LIMITS.h2IdleContentBuffersMax),
+    scratch: makeHuffmanScratch(),
+    trailers: new TrailerCheck(),
+    responses: new ResponseAssembler(new ResponseHead()),
+  };
 }
 
 /** The faults of clients, as they are called of applications. What is not here is called so already. */
@@ -56,6 +70,7 @@ export class ClientSession<Context> extends Session<Context> {
     this.#workspace = workspace;
   }
 
+  get isOpening(): boolean { return this.phase === 'opening'; }
   /** The server's settings are here: it speaks HTTP/2, and its limits are known. */
   get isReady(): boolean { return this.phase !== 'opening' && this.phase !== 'closed'; }
   /** No request may be added any more, whatever there is room for. */
@@ -88,7 +103,7 @@ export class ClientSession<Context> extends Session<Context> {
   }
 
   /** Begins a request. There must be room. @param lines pseudo-header fields, then checked fields: `name: value CRLF` each */
-  request(context: Context, method: string, lines: string): Stream<Context> {
+  beginRequest(context: Context, method: string, lines: string): Stream<Context> {
     if (!this.hasRoom) throw new Error('a request without room for it');
     const streamId = this.#nextStreamId;
     this.#nextStreamId += 2;

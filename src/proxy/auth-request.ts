@@ -7,10 +7,10 @@ import type {FieldBlock} from '#src/http1/field-block.ts';
 import {NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {renderErrorPage} from '#src/policy/error-page.ts';
+import {acquireStream} from '#src/upstream/acquire.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import type {UpstreamPool} from '#src/upstream/pool.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
-import {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
 import {NO_BODY, type ResponseHandler, type UpstreamStream} from '#src/upstream/upstream-stream.ts';
 import type {PendingVerdict, Verdict, VerdictListener} from '#src/proxy/gate.ts';
 
@@ -88,7 +88,7 @@ export class AuthRequest extends Deadlined implements ResponseHandler, PendingVe
     this.#attempts++;
     this.#endpoint = endpoint;
     // After a failure only a fresh connection: the next idle one may have ended for the same reason.
-    const stream = UpstreamConnection.acquire(upstream, endpoint, this.#attempts === 1 ? Number.POSITIVE_INFINITY : -1);
+    const stream = acquireStream(upstream, endpoint, this.#attempts === 1 ? Number.POSITIVE_INFINITY : -1);
     if (typeof stream === 'string') {
       upstream.countFault(stream);
       return this.#mayRetry(stream) && this.#attempt(endpoint);

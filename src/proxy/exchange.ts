@@ -13,9 +13,9 @@ import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {isEventStream} from '#src/policy/event-stream.ts';
 import {hardenResponseFields, selectHints, type ResponsePlan} from '#src/policy/response-hardening.ts';
+import {acquireStream} from '#src/upstream/acquire.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import type {UpstreamPool} from '#src/upstream/pool.ts';
-import {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
 import type {ResponseHandler, TunnelStream, UpgradeHandler, UpstreamStream} from '#src/upstream/upstream-stream.ts';
 import {admit} from '#src/proxy/admission.ts';
 import {answerFault, answerFixed, answerRedirect, sendAnswer, type Answer} from '#src/proxy/answer.ts';
@@ -204,7 +204,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   #send(endpoint: UpstreamEndpoint, mayReuse: boolean): void {
     this.#attempts++;
     this.#record.endpoint = endpoint;
-    const acquired = UpstreamConnection.acquire(this.#gateway.upstream, endpoint, mayReuse ? reusableIdleMs(this.#facts.method) : -1);
+    const acquired = acquireStream(this.#gateway.upstream, endpoint, mayReuse ? reusableIdleMs(this.#facts.method) : -1);
     if (typeof acquired === 'string') {
       this.#onAttemptFailed(acquired, endpoint, false, true);
       return;

@@ -1,11 +1,18 @@
 /** How Torwart speaks TLS to applications: the same for their traffic and for their probes. */
 import {X509Certificate} from 'node:crypto';
 import {createSecureContext, type ConnectionOptions, type PeerCertificate, type SecureContext} from 'node:tls';
-import type {PoolTlsSnapshot} from '#src/config/snapshot.ts';
+import type {PoolTlsSnapshot, UpstreamProtocol} from '#src/config/snapshot.ts';
 import {TLS_CIPHERS, TLS_GROUPS} from '#src/core/tls-parameters.ts';
 
 /** A wildcard stands for one whole label, and the subject's common name for nothing (RFC 9525 §6.3, §2). */
 const NAME_CHECK = {subject: 'never', partialWildcards: false, multiLabelWildcards: false} as const;
+
+export interface TlsTarget {
+  /** IP literal. */
+  readonly address: string;
+  readonly protocol: UpstreamProtocol;
+  readonly secureContext: SecureContext;
+}
 
 /** The certificate that a server shows is another's. */
 class IdentityError extends Error {
@@ -27,15 +34,13 @@ export function createUpstreamContext(tls: PoolTlsSnapshot): SecureContext {
 /**
  * What `tls.connect` needs besides the address. Whoever connects must send nothing before `secureConnect`: only then is it known who
  * has answered.
- *
- * @param address IP literal of the server
  */
-export function upstreamTlsOptions(tls: PoolTlsSnapshot, address: string, secureContext: SecureContext): ConnectionOptions {
+export function upstreamTlsOptions(tls: PoolTlsSnapshot, {address, protocol, secureContext}: TlsTarget): ConnectionOptions {
   return {
     secureContext,
     rejectUnauthorized: tls.isVerified,
     checkServerIdentity: (_host, certificate) => checkIdentity(certificate, tls.serverName, address),
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: [protocol === 'h2' ? 'h2' : 'http/1.1'],
     ...(tls.serverName === '' ? {} : {servername: tls.serverName}),
   };
 }

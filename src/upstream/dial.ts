@@ -22,9 +22,9 @@ export function dial(upstream: Upstream, endpoint: UpstreamEndpoint, onread: OnR
   }
 }
 
-function dialTls({clock}: Upstream, {address, sessions}: UpstreamEndpoint, tls: PoolTls, options: NetConnectOpts): Socket {
+function dialTls({clock}: Upstream, {address, pool, sessions}: UpstreamEndpoint, tls: PoolTls, options: NetConnectOpts): Socket {
   const session = sessions.find(clock.nowMs);
-  const socket = connectTls({...options, ...tls.optionsFor(address), ...(session === undefined ? {} : {session})});
+  const socket = connectTls({...options, ...tls.optionsFor(address, pool.protocol), ...(session === undefined ? {} : {session})});
   socket.setNoDelay(true);
   // OpenSSL would send what is waiting as soon as it has the keys, before the certificate has been looked at.
   socket.cork();
@@ -37,7 +37,7 @@ function dialTls({clock}: Upstream, {address, sessions}: UpstreamEndpoint, tls: 
 }
 
 /** Whether TLS is the reason why a connection of a pool with TLS ends. */
-export function isTlsFailure(error: NodeJS.ErrnoException, isConnected: boolean): boolean {
+function isTlsFailure(error: NodeJS.ErrnoException, isConnected: boolean): boolean {
   // In TLS 1.3 a server refuses a client's certificate when the client has long begun to send.
   return isConnected ? error.code?.startsWith('ERR_SSL_') === true : error.syscall !== 'connect';
 }
@@ -46,6 +46,15 @@ export function isTlsFailure(error: NodeJS.ErrnoException, isConnected: boolean)
 const LOCAL_CODES: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 'EADDRINUSE', 'EPERM']);
 
 /** Whether this machine is the reason why there is no connection, whatever the server does. */
-export function isLocalFailure(error: NodeJS.ErrnoException): boolean {
+function isLocalFailure(error: NodeJS.ErrnoException): boolean {
   return LOCAL_CODES.has(error.code);
+}
+
+/** What a socket's error says besides that the connection has ended; null where that is all. The operator is told of TLS. */
+export function explainFailure(upstream: Upstream, endpoint: UpstreamEndpoint, error: NodeJS.ErrnoException, isConnected: boolean): FaultCode | null {
+  if (error.code === 'EMFILE' || error.code === 'ENFILE') upstream.countFault('descriptors_exhausted');
+  if (!isConnected && isLocalFailure(error)) return 'connect_unavailable';
+  if (endpoint.tls === null || !isTlsFailure(error, isConnected)) return null;
+  upstream.reportTlsFailure(endpoint, error);
+  return 'upstream_tls_failed';
 }

@@ -4,11 +4,13 @@
  */
 import type {CustomerSnapshot, PoolSnapshot, ServerSnapshot} from '#src/config/snapshot.ts';
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import type {Cidr} from '#src/core/ip.ts';
 import {sourceAddressFor} from '#src/config/source-address.ts';
 import {endpointFragment} from '#src/observe/access-line.ts';
 import type {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import type {PoolTls} from '#src/upstream/pool-tls.ts';
+import type {Http2Connection} from '#src/upstream/http2-connection.ts';
 import {SessionStore} from '#src/upstream/session-store.ts';
 import type {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
 
@@ -44,6 +46,10 @@ export class UpstreamEndpoint {
   readonly logFragment: string;
   /** Connections without a request, the one used last at the end: the others may become old and end. */
   readonly idle: UpstreamConnection[] = [];
+  /** Connections of HTTP/2 that may take requests. */
+  readonly http2: Http2Connection[] = [];
+  /** Requests at once that the server took over HTTP/2 the last time that it said so. */
+  http2StreamsMax: number = LIMITS.h2UpstreamStreamsMax;
   /** A reload has taken the endpoint away: its connections end after what they are at. */
   isRetired = false;
 
@@ -99,6 +105,7 @@ export class UpstreamEndpoint {
   retire(): void {
     this.isRetired = true;
     for (const connection of this.idle.splice(0)) connection.destroy();
+    for (const connection of this.http2.splice(0)) connection.retire();
   }
 }
 

@@ -1,7 +1,7 @@
 /** TLS of one pool in one thread: what all of its connections share. */
 import type {ConnectionOptions, SecureContext} from 'node:tls';
 import {isDeepStrictEqual} from 'node:util';
-import type {PoolTlsSnapshot} from '#src/config/snapshot.ts';
+import type {PoolTlsSnapshot, UpstreamProtocol} from '#src/config/snapshot.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {createUpstreamContext, upstreamTlsOptions} from '#src/shared/upstream-tls.ts';
 
@@ -20,9 +20,9 @@ export class PoolTls {
   }
 
   /** Throws where OpenSSL does not take what the configuration has. */
-  optionsFor(address: string): ConnectionOptions {
+  optionsFor(address: string, protocol: UpstreamProtocol): ConnectionOptions {
     this.#context ??= createUpstreamContext(this.#snapshot);
-    return upstreamTlsOptions(this.#snapshot, address, this.#context);
+    return upstreamTlsOptions(this.#snapshot, {address, protocol, secureContext: this.#context});
   }
 
   /** Whether a failure may be logged: one a pool and minute tells enough. */

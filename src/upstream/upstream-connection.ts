@@ -4,7 +4,6 @@
  */
 import type {Socket} from 'node:net';
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
-import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
@@ -13,38 +12,34 @@ import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import {BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {SocketWriter} from '#src/transport/socket-writer.ts';
-import {FAULT_OF_WAITING, type Phase, type Waiting} from '#src/upstream/connection-phase.ts';
-import {dial, isLocalFailure, isTlsFailure} from '#src/upstream/dial.ts';
+import {FAULT_OF_WAITING, type Phase} from '#src/upstream/connection-phase.ts';
+import {dial, explainFailure} from '#src/upstream/dial.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {RequestWriter} from '#src/upstream/request-writer.ts';
+import {TimedRequest} from '#src/upstream/timed-request.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
 import {tellEnd, type ResponseBodyHandler, type ResponseHandler, type TunnelStream, type UpgradeHandler, type UpstreamStream} from '#src/upstream/upstream-stream.ts';
 
-export class UpstreamConnection extends Deadlined implements UpstreamStream, TunnelStream, BodySink {
+export class UpstreamConnection extends TimedRequest implements UpstreamStream, TunnelStream, BodySink {
   readonly endpoint: UpstreamEndpoint;
   /** Bytes of the current response. */
   bytesReceived = 0;
   /** When it last answered; NaN where it never has. */
   idleSinceMs = Number.NaN;
   isConnected = false;
-  readonly #upstream: Upstream;
   readonly #socket: Socket;
   readonly #writer: RequestWriter;
   readonly #body = new BodyDecoder();
   #phase: Phase = 'connecting';
-  #waiting: Waiting = 'none';
   #handler: ResponseBodyHandler | null = null;
   /** The same one, until a tunnel's takes its place. */
   #headHandler: ResponseHandler | null = null;
-  #timeouts: RouteTimeoutsSnapshot | null = null;
   #method = '';
   #interims = 0;
-  #isRequestEnded = true;
   /** Counts as one of the pool's `connections`. */
   #isInUse = true;
   /** Null where 101 would be an attack. */
   #upgradeHandler: UpgradeHandler | null = null;
-  #bodyIdleMs = 0;
   #isReusable = false;
   /** Where more is known than that the connection has ended. */
   #closeFault: FaultCode | null = null;
@@ -52,8 +47,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   #stash: Buffer | null = null;
 
   private constructor(upstream: Upstream, endpoint: UpstreamEndpoint, socket: Socket) {
-    super();
-    this.#upstream = upstream;
+    super(upstream);
     this.endpoint = endpoint;
     this.#socket = socket;
     this.#writer = new RequestWriter(new SocketWriter(socket, endpoint.tls === null));
@@ -86,9 +80,9 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   }
 
   get isReused(): boolean { return this.idleSinceMs >= 0; }
+  protected get isReadPaused(): boolean { return this.#socket.isPaused(); }
   get isRequestBegun(): boolean { return this.isConnected; }
   get isBackedUp(): boolean { return this.#writer.isBackedUp; }
-  setBodyIdle(ms: number): void { this.#bodyIdleMs = ms; }
 
   #attach(): void {
     this.#socket.on(this.endpoint.tls === null ? 'connect' : 'secureConnect', () => this.#guard(() => this.#onConnect()));
@@ -100,11 +94,11 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
 
   /** Runs an event. An exception is a bug: it costs this request, and not the thread with all the others. */
   #guard(act: () => void): void {
-    this.#upstream.clock.refresh();
+    this.upstream.clock.refresh();
     try {
       act();
     } catch (error) {
-      giveUp(this, error, this.#upstream.reportBug);
+      giveUp(this, error, this.upstream.reportBug);
     }
   }
 
@@ -112,16 +106,14 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     this.#handler = handler;
     this.#headHandler = handler;
     this.#method = method;
-    this.#timeouts = timeouts;
-    this.#bodyIdleMs = timeouts.responseIdleMs;
+    this.beginTiming(timeouts);
     this.#upgradeHandler = upgradeHandler;
-    this.#isRequestEnded = false;
     this.#interims = 0;
     this.bytesReceived = 0;
     if (this.#phase === 'idle') {
       this.#phase = 'head';
-      this.#waiting = 'none';
-    } else this.#wait('connect', timeouts.connectMs);
+      this.waiting = 'none';
+    } else this.waitFor('connect');
   }
 
   sendRequest(head: string, length: number, pieces: readonly Buffer[]): void {
@@ -136,26 +128,26 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
 
   #waitIfBackedUp(): void {
     if (!this.isBackedUp) return;
-    if (this.#phase === 'body') this.#waitForBody();
-    else if (this.#phase === 'head' || this.#phase === 'tunnel') this.#waitFor('drain');
+    if (this.#phase === 'body') this.waitForBody();
+    else if (this.#phase === 'head' || this.#phase === 'tunnel') this.waitFor('drain');
   }
 
   endRequest(): void {
     this.#writer.end();
-    this.#isRequestEnded = this.#phase !== 'tunnel';
+    this.isRequestEnded = this.#phase !== 'tunnel';
     if (this.#phase === 'tunnel') this.#socket.end();
-    else if (this.#phase === 'head') this.#waitFor('head');
-    else if (this.#phase === 'body') this.#waitForBody();
+    else if (this.#phase === 'head') this.waitFor('head');
+    else if (this.#phase === 'body') this.waitForBody();
   }
 
   pause(): void {
     this.#socket.pause();
-    if (this.#phase === 'body') this.#waitForBody();
+    if (this.#phase === 'body') this.waitForBody();
   }
 
   resume(): void {
     this.#socket.resume();
-    if (this.#phase === 'body') this.#waitForBody();
+    if (this.#phase === 'body') this.waitForBody();
   }
 
   /** The request is given up, and with it the connection: what it would still say belongs to nobody. */
@@ -171,7 +163,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     this.#phase = 'ending';
     this.#socket.end();
     this.#socket.resume();
-    this.#wait('linger', LIMITS.lingerMs);
+    this.wait('linger', LIMITS.lingerMs);
   }
 
   destroy(): void {
@@ -181,17 +173,17 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
 
   /** `#guard` without its closure: this event is the hot one. */
   onRead(length: number): boolean {
-    this.#upstream.clock.refresh();
+    this.upstream.clock.refresh();
     try {
       this.#read(length);
     } catch (error) {
-      giveUp(this, error, this.#upstream.reportBug);
+      giveUp(this, error, this.upstream.reportBug);
     }
     return true;
   }
 
   #read(length: number): void {
-    const {readBuffer} = this.#upstream;
+    const {readBuffer} = this.upstream;
     this.bytesReceived += length;
     switch (this.#phase) {
       case 'head': {
@@ -206,7 +198,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
         break;
       case 'idle':
         // A response that nobody asked for would be taken for the answer to the next request ("response queue poisoning").
-        this.#upstream.countFault('upstream_surplus');
+        this.upstream.countFault('upstream_surplus');
         this.destroy();
         break;
       case 'tunnel':
@@ -219,7 +211,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   }
 
   #readHead(bytes: Buffer, length: number): void {
-    const {responseHead: head} = this.#upstream;
+    const {responseHead: head} = this.upstream;
     let at = 0;
     while (this.#phase === 'head') {
       const end = head.parse(bytes, at, length, this.#method);
@@ -264,9 +256,9 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   /** What follows the head belongs to the other protocol. */
   #beginTunnel(head: ResponseHead, bytes: Buffer, start: number, end: number): void {
     this.#phase = 'tunnel';
-    this.#waiting = 'none';
+    this.waiting = 'none';
     // The client's part goes on.
-    this.#isRequestEnded = false;
+    this.isRequestEnded = false;
     const handler = this.#upgradeHandler?.onUpgrade(head, this) ?? null;
     if (handler === null) return;
     this.#handler = handler;
@@ -284,7 +276,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     if (this.#phase !== 'body') return;
     if (this.#body.isInvalid) this.lose('upstream_chunk_invalid');
     else if (!this.#body.isComplete) {
-      this.#waitForBody();
+      this.waitForBody();
       this.#handler?.onUpstreamReadEnd();
     } else if (at < end) this.lose('upstream_surplus');
     else this.#finish();
@@ -295,19 +287,19 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
   /** The response is complete. The connection is back in its endpoint before the handler may want it again. */
   #finish(): void {
     const handler = this.#detach();
-    if (this.#isReusable && this.#isRequestEnded && this.endpoint.mayKeepIdle) {
+    if (this.#isReusable && this.isRequestEnded && this.endpoint.mayKeepIdle) {
       this.#phase = 'idle';
-      this.idleSinceMs = this.#upstream.clock.nowMs;
+      this.idleSinceMs = this.upstream.clock.nowMs;
       this.endpoint.idle.push(this);
-      this.#wait('keep_alive', this.#upstream.keepAliveMs);
+      this.wait('keep_alive', this.upstream.keepAliveMs);
     } else this.destroy();
-    tellEnd(handler, null, this.#upstream.reportBug);
+    tellEnd(handler, null, this.upstream.reportBug);
   }
 
   lose(fault: FaultCode): void {
     const handler = this.#detach();
     this.destroy();
-    tellEnd(handler, fault, this.#upstream.reportBug);
+    tellEnd(handler, fault, this.upstream.reportBug);
   }
 
   #detach(): ResponseBodyHandler | null {
@@ -323,13 +315,13 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     if (this.#phase !== 'connecting') return;
     this.isConnected = true;
     this.#phase = 'head';
-    this.#waitWithinRequest();
+    this.waitWithinRequest();
     this.#headHandler?.onUpstreamConnected();
   }
 
   #onDrain(): void {
-    if (this.#phase === 'body') this.#waitForBody();
-    else if (this.#waiting === 'drain') this.#waitWithinRequest();
+    if (this.#phase === 'body') this.waitForBody();
+    else if (this.waiting === 'drain') this.waitWithinRequest();
     this.#handler?.onUpstreamDrain();
   }
 
@@ -343,12 +335,7 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
 
   /** The close event follows. */
   #onError(error: NodeJS.ErrnoException): void {
-    if (error.code === 'EMFILE' || error.code === 'ENFILE') this.#upstream.countFault('descriptors_exhausted');
-    if (!this.isConnected && isLocalFailure(error)) this.#closeFault = 'connect_unavailable';
-    else if (this.endpoint.tls !== null && isTlsFailure(error, this.isConnected)) {
-      this.#closeFault = 'upstream_tls_failed';
-      this.#upstream.reportTlsFailure(this.endpoint, error);
-    }
+    this.#closeFault = explainFailure(this.upstream, this.endpoint, error, this.isConnected);
   }
 
   #onClose(): void {
@@ -356,43 +343,20 @@ export class UpstreamConnection extends Deadlined implements UpstreamStream, Tun
     if (phase === 'closed') return;
     this.#phase = 'closed';
     this.#stash = null;
-    this.#upstream.wheel.disarm(this);
-    this.#upstream.count('upstreamConnectionsClosed');
+    this.upstream.wheel.disarm(this);
+    this.upstream.count('upstreamConnectionsClosed');
     this.endpoint.slot.closeConnection();
     if (phase === 'idle') this.endpoint.forgetIdle(this);
     const handler = this.#detach();
     const fault = phase === 'body' ? 'upstream_truncated' : this.#closeFault ?? (phase === 'connecting' ? 'connect_failed' : 'upstream_closed');
-    tellEnd(handler, phase === 'tunnel' ? null : fault, this.#upstream.reportBug);
+    tellEnd(handler, phase === 'tunnel' ? null : fault, this.upstream.reportBug);
   }
 
   onDeadline(): void {
-    const waiting = this.#waiting;
-    this.#waiting = 'none';
+    const waiting = this.waiting;
+    this.waiting = 'none';
     if (waiting === 'none') return;
     if (waiting === 'keep_alive' || waiting === 'linger') this.destroy();
     else this.lose(FAULT_OF_WAITING[waiting]);
-  }
-
-  /** While the client is the slower one, its own deadline counts: an upload may take as long as it goes on. */
-  #waitWithinRequest(): void {
-    if (this.#isRequestEnded) this.#waitFor('head');
-    else if (this.isBackedUp) this.#waitFor('drain');
-    else this.#waiting = 'none';
-  }
-
-  /** The same for a response that came early: its application may be silent until it has the whole request, if it goes on reading it. */
-  #waitForBody(): void {
-    if (!this.#socket.isPaused() && (this.#isRequestEnded || this.isBackedUp)) this.#waitFor('body');
-    else this.#waiting = 'none';
-  }
-
-  #waitFor(waiting: 'drain' | 'head' | 'body'): void {
-    const timeouts = this.#timeouts;
-    if (timeouts !== null) this.#wait(waiting, waiting === 'head' ? timeouts.responseHeadMs : waiting === 'body' ? this.#bodyIdleMs : timeouts.responseIdleMs);
-  }
-
-  #wait(waiting: Waiting, timeoutMs: number): void {
-    this.#waiting = waiting;
-    this.#upstream.wheel.arm(this, this.#upstream.clock.nowMs + timeoutMs);
   }
 }

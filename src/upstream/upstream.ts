@@ -5,11 +5,18 @@ import type {DialTarget} from '#src/core/dial-guard.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
+import {makeClientWorkspace} from '#src/http2/client-session.ts';
 import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 
 /** Writes a line into the daemon log. */
 export type ThreadLog = (level: 'warn' | 'error', message: string, detail: Readonly<Record<string, string | number | boolean>>) => void;
+
+/** A connection that writes at the end of a turn of the event loop. */
+export interface FlushedConnection {
+  flush(): void;
+  lose(fault: FaultCode): void;
+}
 
 export interface UpstreamParts {
   readonly clock: Clock;
@@ -29,6 +36,7 @@ export class Upstream {
    */
   readonly readBuffer = Buffer.allocUnsafeSlow(LIMITS.readBufferBytes);
   readonly responseHead = new ResponseHead();
+  readonly http2Workspace = makeClientWorkspace();
   /** A bug: an exception that ended a request. */
   readonly reportBug: (error: unknown) => void;
   keepAliveMs: number;
@@ -36,6 +44,12 @@ export class Upstream {
   ownListeners: readonly DialTarget[];
   readonly #counters: Float64Array;
   readonly #log: ThreadLog;
+  #unflushed: FlushedConnection[] = [];
+  readonly #flushAll = (): void => {
+    const connections = this.#unflushed;
+    this.#unflushed = [];
+    for (const connection of connections) this.#flush(connection);
+  };
 
   constructor(parts: UpstreamParts, keepAliveMs: number, ownListeners: readonly DialTarget[]) {
     this.clock = parts.clock;
@@ -45,6 +59,20 @@ export class Upstream {
     this.#log = parts.log;
     this.keepAliveMs = keepAliveMs;
     this.ownListeners = ownListeners;
+  }
+
+  scheduleFlush(connection: FlushedConnection): void {
+    if (this.#unflushed.push(connection) === 1) setImmediate(this.#flushAll);
+  }
+
+  /** An exception is a bug. It costs the connection that it happened on. */
+  #flush(connection: FlushedConnection): void {
+    try {
+      connection.flush();
+    } catch (error) {
+      this.reportBug(error);
+      connection.lose('internal');
+    }
   }
 
   count(column: NodeColumn): void {

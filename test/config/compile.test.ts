@@ -92,7 +92,7 @@ test('auto is one thread a core, at most as many as there can be', async () => {
 
 test('a pool needs servers only', async () => {
   assert.deepEqual(await compilePool('{servers: [{address: "[FD00:1::0:5]:80"}]}'), {
-    name: 'web', tls: null,
+    name: 'web', protocol: 'http1', tls: null,
     servers: [{address: 'fd00:1::5', port: 80, weight: 1, backup: false, drain: false}],
     balance: 'least_requests',
     hashKey: {source: 'client', name: ''},

@@ -20,7 +20,7 @@ const DEMANDING: TlsOptions = {...PAIR, ca: authority.certPem, requestCert: true
 
 function probeWith(type: 'http' | 'tcp', port: number, tls: PoolTlsSnapshot, timeoutMs = 5000): Promise<ProbeVerdict> {
   const scope = {networks: parseCidrs(['127.0.0.0/8']), ownListeners: []};
-  return probe({address: '127.0.0.1', port, sourceAddress: null, tls, scope, health: {...HEALTH, type, timeoutMs}}, new AbortController().signal);
+  return probe({address: '127.0.0.1', port, sourceAddress: null, protocol: 'http1', tls, scope, health: {...HEALTH, type, timeoutMs}}, new AbortController().signal);
 }
 
 async function start(context: TestContext, options: TlsOptions): Promise<TlsUpstream> {

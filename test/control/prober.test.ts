@@ -44,7 +44,7 @@ async function listenRaw(context: TestContext, answer: (head: string) => string 
 const SCOPE = {networks: parseCidrs(['127.0.0.0/8', '::1']), ownListeners: []};
 
 function probeOnce(port: number, health: Partial<HealthSnapshot> = {}, target: Partial<ProbeTarget> = {}): Promise<ProbeVerdict> {
-  return probe({address: '127.0.0.1', port, sourceAddress: null, tls: null, scope: SCOPE, health: {...HEALTH, ...health}, ...target}, new AbortController().signal);
+  return probe({address: '127.0.0.1', port, sourceAddress: null, protocol: 'http1', tls: null, scope: SCOPE, health: {...HEALTH, ...health}, ...target}, new AbortController().signal);
 }
 
 const ok = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';

@@ -77,7 +77,7 @@ test('a listener that a reload adds is no upstream from then on', async (context
 for (const type of ['http', 'tcp'] as const) {
   const probeFrom = (address: string, port: number, sourceAddress: string | null): Promise<string | null> => {
     const scope = {networks: parseCidrs(['127.0.0.0/8', '::1']), ownListeners: []};
-    return probe({address, port, sourceAddress, tls: null, scope, health: {...HEALTH, type}}, new AbortController().signal);
+    return probe({address, port, sourceAddress, protocol: 'http1', tls: null, scope, health: {...HEALTH, type}}, new AbortController().signal);
   };
 
   test(`probes come from the source address (${type})`, async (context) => {

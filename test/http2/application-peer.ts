@@ -2,24 +2,15 @@
  * A session with an application that exists only as bytes: what the handler hears and what the application would read, one line an event.
  * The session's first frames, and its requests, the same for all, are left out.
  */
-import {BufferPool} from '#src/core/buffer-pool.ts';
-import {LIMITS} from '#src/core/limits.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
-import {ResponseHead} from '#src/http1/response-head.ts';
-import {ClientSession, type ClientHandler, type ClientWorkspace} from '#src/http2/client-session.ts';
-import {makeHuffmanScratch} from '#src/http2/hpack-decoder.ts';
-import {SlabPool} from '#src/http2/output-buffer.ts';
-import {ResponseAssembler} from '#src/http2/response-assembler.ts';
+import type {ResponseHead} from '#src/http1/response-head.ts';
+import {ClientSession, makeClientWorkspace, type ClientHandler} from '#src/http2/client-session.ts';
 import type {Stream} from '#src/http2/stream.ts';
-import {TrailerCheck} from '#src/http2/trailer-check.ts';
 import {SETTINGS_ACK, settings} from '#test/http2/frames.ts';
 import {SentFrames, errorName, type SentFrame} from '#test/http2/sent-frames.ts';
 
-export const WORKSPACE: ClientWorkspace = {
-  slabs: new SlabPool(), content: new BufferPool(LIMITS.h2ContentBufferBytes, LIMITS.h2IdleContentBuffersMax), scratch: makeHuffmanScratch(),
-  responses: new ResponseAssembler(new ResponseHead()), trailers: new TrailerCheck(),
-};
+export const WORKSPACE = makeClientWorkspace();
 
 export const KEEP_ALIVE_MS = 20_000;
 
@@ -55,7 +46,7 @@ export class ApplicationPeer implements ClientHandler<string> {
   }
 
   ask(method: string, {isOpen = false, path = '/', more = ''} = {}): Stream<string> {
-    const stream = this.session.request('', method, lines(method, path, more));
+    const stream = this.session.beginRequest('', method, lines(method, path, more));
     this.streams.set(stream.id, stream);
     if (!isOpen) this.session.endMessage(stream);
     return stream;

@@ -145,7 +145,7 @@ async function perform(port: number, exchanges: readonly Exchange[], all: readon
 }
 
 function ask(session: ClientSession<Seen>, {method, path, fields, content, requestTrailers}: Exchange, key: number, seen: Seen): void {
-  const stream = session.request(seen, method, lines(method, path, [['X-Exchange', String(key)], ...fields].map(([name, value]) => `${name}: ${value}\r\n`).join('')));
+  const stream = session.beginRequest(seen, method, lines(method, path, [['X-Exchange', String(key)], ...fields].map(([name, value]) => `${name}: ${value}\r\n`).join('')));
   for (const piece of content) {
     const bytes = Buffer.from(piece, 'latin1');
     session.sendContent(stream, bytes, 0, bytes.length);

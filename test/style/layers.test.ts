@@ -18,6 +18,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Imports against the table, as `importer imported`. */
 const IMPORT_EXCEPTIONS: Exceptions = {
+  'src/control/probe-http2.ts src/http1/response-head.ts': 'the head that the codec below hands over',
+  'src/control/probe-http2.ts src/http2/client-session.ts': 'a probe of HTTP/2 needs a codec that an application cannot make abort: the one of the traffic',
+  'src/control/probe-http2.ts src/http2/stream.ts': 'a stream of that codec',
   'src/control/prober.ts src/balance/health-state.ts': 'probes run in the control thread, and the rule of rise and fall is one of balancing',
 };
 

@@ -33,7 +33,7 @@ export function server(port: number, overrides: Partial<ServerSnapshot> = {}): S
 /** @param servers ports on loopback, or whole servers */
 export function pool(name: string, servers: readonly (number | ServerSnapshot)[], overrides: Partial<PoolSnapshot> = {}): PoolSnapshot {
   return {
-    name, tls: null, servers: servers.map((entry) => (typeof entry === 'number' ? server(entry) : entry)), balance: 'round_robin',
+    name, protocol: 'http1', tls: null, servers: servers.map((entry) => (typeof entry === 'number' ? server(entry) : entry)), balance: 'round_robin',
     hashKey: {source: 'client', name: ''}, health: null, passive: {failures: 0, forMs: 0}, connectionsMax: 100, ...overrides,
   };
 }
