@@ -34,6 +34,7 @@ function compileRoute(route: RouteInput, site: SiteInput, defaults: RouteDefault
     requestFields: mergeChanges(site.headers.request, route.headers.request),
     responseFields: mergeChanges(site.headers.response, route.headers.response),
     encodedSlashAllowed: route.encoded_slash === 'allow',
+    trailers: route.trailers,
     websocket: compileWebSocket(route.websocket),
   };
 }

@@ -22,6 +22,7 @@ interface RouteFacts {
   readonly replace_prefix?: string | undefined;
   readonly strip_prefix?: true | undefined;
   readonly websocket?: unknown;
+  readonly trailers?: boolean | undefined;
 }
 
 interface ChangesFacts {
@@ -45,7 +46,7 @@ export function checkRespond({status, body}: RespondFacts): readonly Finding[] {
 }
 
 export function checkRoute(route: RouteFacts): readonly Finding[] {
-  return [...checkAction(route), ...checkPrefix(route), ...checkUpgrade(route)];
+  return [...checkAction(route), ...checkPrefix(route), ...checkUpgrade(route), ...checkTrailers(route)];
 }
 
 /** `any` next to another origin would make that one look like a restriction. */
@@ -63,6 +64,11 @@ function checkUpgrade({methods, pool, websocket}: RouteFacts): readonly Finding[
 }
 
 const ACTIONS = ['pool', 'redirect', 'respond'] as const;
+
+function checkTrailers({pool, trailers}: RouteFacts): readonly Finding[] {
+  if (trailers !== true || pool !== undefined) return [];
+  return [{path: ['trailers'], part: 'key', needs: [['pool']], found: 'trailers on a route without a pool', allowed: 'trailers with `pool`', remedy: 'remove the key'}];
+}
 
 function checkAction(route: RouteFacts): readonly Finding[] {
   const actions = ACTIONS.filter((key) => route[key] !== undefined);

@@ -301,6 +301,8 @@ export interface RouteSnapshot {
   readonly responseFields: FieldChangesSnapshot;
   /** Percent-encoded slashes are passed on as they are instead of being refused. */
   readonly encodedSlashAllowed: boolean;
+  /** Trailers pass, in both directions; without, only those of gRPC do. */
+  readonly trailers: boolean;
   /** Null: a wish for a WebSocket is ignored. */
   readonly websocket: WebSocketSnapshot | null;
 }

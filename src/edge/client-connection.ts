@@ -246,7 +246,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
 
   #endRequestBody(): void {
     if (this.#waiting === 'body') this.#waiting = 'none';
-    if (this.#phase === 'exchange') this.#handler?.onRequestEnd();
+    if (this.#phase === 'exchange') this.#handler?.onRequestEnd(this.#body.trailers);
     else if (this.#phase === 'surplus') this.#becomeIdle();
   }
 
@@ -333,8 +333,8 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     if (this.isBackedUp && this.#waiting !== 'drain') this.#wait('drain', this.#pace.awaitReader(this.#edge.clock.nowMs));
   }
 
-  endResponse(): void {
-    this.#writer.end();
+  endResponse(trailers = ''): void {
+    this.#writer.end(trailers);
     this.flush();
   }
 

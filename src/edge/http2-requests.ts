@@ -1,6 +1,7 @@
 /** What a session tells of its streams, told to the handlers of their requests. */
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
+import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import {ERROR, type ErrorCode} from '#src/http2/frames.ts';
 import type {SessionHandler} from '#src/http2/session-handler.ts';
@@ -31,8 +32,8 @@ export class Http2Requests implements SessionHandler<Http2Stream> {
     stream.context?.receive(bytes, start, end);
   }
 
-  onEnd(stream: Stream<Http2Stream>): void {
-    stream.context?.receiveEnd();
+  onEnd(stream: Stream<Http2Stream>, trailers: FieldBlock | null): void {
+    stream.context?.receiveEnd(trailers);
   }
 
   onBodyTimeout(stream: Stream<Http2Stream>): void {

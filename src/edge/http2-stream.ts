@@ -3,6 +3,7 @@ import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {withoutRates, type ClientPatience} from '#src/core/patience.ts';
 import {framingLine} from '#src/http1/encode.ts';
 import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
+import type {FieldBlock} from '#src/http1/field-block.ts';
 import {ERROR} from '#src/http2/frames.ts';
 import type {Stream} from '#src/http2/stream.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
@@ -32,9 +33,9 @@ export class Http2Stream implements Downstream {
     else this.handler?.onRequestBody(bytes, start, end);
   }
 
-  receiveEnd(): void {
+  receiveEnd(trailers: FieldBlock | null): void {
     if (this.#isTunnelAwaited) this.handler?.onRequestFault('websocket_invalid');
-    else this.handler?.onRequestEnd();
+    else this.handler?.onRequestEnd(trailers);
   }
 
   /** RFC 8441 §5, RFC 6455 §4.1: a client sends nothing before the answer. To an application that gives another one it could be a request. */
@@ -88,10 +89,10 @@ export class Http2Stream implements Downstream {
     this.#connection.scheduleFlush();
   }
 
-  endResponse(): void {
+  endResponse(trailers = ''): void {
     this.#sendHead();
     this.#isCommitted = false;
-    this.#connection.session.endMessage(this.#stream);
+    this.#connection.session.endMessage(this.#stream, trailers);
     this.#connection.scheduleFlush();
   }
 

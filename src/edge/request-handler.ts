@@ -5,6 +5,7 @@
 import type {FaultCode} from '#src/core/faults.ts';
 import type {ClientPatience} from '#src/core/patience.ts';
 import type {Authority} from '#src/http1/request-target.ts';
+import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
@@ -80,7 +81,7 @@ export interface Downstream {
   /** Hands over what has been collected. Call it at the end of every event that wrote something. */
   flush(): void;
   /** The response is complete and leaves. */
-  endResponse(): void;
+  endResponse(trailers?: string): void;
   /** The last call of an exchange: the connection goes on with the next request, which may begin before this returns. */
   completeExchange(): void;
   /** The connection ends when what is under way on it is done. */
@@ -103,7 +104,8 @@ export interface Downstream {
 export interface ContentHandler {
   /** The bytes do not change afterwards: slices of them may be kept. */
   onRequestBody(bytes: Buffer, start: number, end: number): void;
-  onRequestEnd(): void;
+  /** @param trailers lent like a head; null where there are none */
+  onRequestEnd(trailers: FieldBlock | null): void;
   /** The body was invalid or late. */
   onRequestFault(fault: FaultCode): void;
   /** `isBackedUp` has become true without a write: other requests of the connection have too much waiting. */

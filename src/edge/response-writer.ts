@@ -5,7 +5,7 @@
 import type {Socket} from 'node:net';
 import type {BufferPool} from '#src/core/buffer-pool.ts';
 import {LIMITS} from '#src/core/limits.ts';
-import {LAST_CHUNK, chunkSizeLine} from '#src/http1/encode.ts';
+import {lastChunk, chunkSizeLine} from '#src/http1/encode.ts';
 import {SocketWriter} from '#src/transport/socket-writer.ts';
 
 export class ResponseWriter {
@@ -115,8 +115,8 @@ export class ResponseWriter {
     this.#writer.uncork();
   }
 
-  end(): void {
-    if (this.#isChunked) this.#text += LAST_CHUNK;
+  end(trailers = ''): void {
+    if (this.#isChunked) this.#text += lastChunk(trailers);
     this.#isChunked = false;
     this.#isUnfinished = false;
     this.flush();

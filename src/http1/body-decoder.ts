@@ -27,6 +27,8 @@ const TRAILER_FIELDS = new FieldBlock(LIMITS.trailerFieldsMax);
 /** One message's body. Reused by the messages of a connection. */
 export class BodyDecoder {
   state: BodyState = 'complete';
+  /** Of the body that has just been completed; lent until the next body of any connection. */
+  trailers: FieldBlock | null = null;
   /** Bytes left of the body (`length`) or of the chunk (`data`). */
   #left = 0;
   #sizeDigits = 0;
@@ -39,6 +41,7 @@ export class BodyDecoder {
     this.#left = 0;
     this.#extensionBytesTotal = 0;
     this.#trailer = null;
+    this.trailers = null;
     if (bodyLength === BODY_CHUNKED) this.#beginSize();
     else if (bodyLength === BODY_UNTIL_CLOSE) this.state = 'until_close';
     else {
@@ -150,7 +153,7 @@ export class BodyDecoder {
     else this.state = this.#left === 0 ? 'trailer' : 'data';
   }
 
-  /** Trailers are checked like any field and then dropped. */
+  /** Trailers are checked like any field. Whether they pass is a matter of policy. */
   #decodeTrailer(bytes: Buffer, start: number, end: number): number {
     const kept = this.#trailer;
     const before = kept?.length ?? 0;
@@ -166,6 +169,10 @@ export class BodyDecoder {
     }
     this.#trailer = null;
     this.state = 'complete';
+    if (TRAILER_FIELDS.count > 0) {
+      TRAILER_FIELDS.text = block.toString('latin1', 0, blockEnd);
+      this.trailers = TRAILER_FIELDS;
+    }
     return start + blockEnd - before;
   }
 }

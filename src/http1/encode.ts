@@ -1,11 +1,15 @@
 /** Heads and chunks as Torwart writes them (RFC 9112 §4, §7.1). Framing is always Torwart's own. */
 import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 
-export const LAST_CHUNK = '0\r\n\r\n';
 export const CHUNK_END = '\r\n';
 /** What both hops of a WebSocket are told: it is never the other side's own line that is passed on. */
 export const UPGRADE_LINES = 'connection: Upgrade\r\nupgrade: websocket\r\n';
 export const CONTINUE_RESPONSE = 'HTTP/1.1 100 Continue\r\n\r\n';
+
+/** The end of a chunked body. @param trailers lines, or nothing */
+export function lastChunk(trailers: string): string {
+  return `0\r\n${trailers}\r\n`;
+}
 
 /** The line before a chunk's data. */
 export function chunkSizeLine(bytes: number): string {

@@ -3,6 +3,7 @@ import {FAULTS, type FaultCode} from '#src/core/faults.ts';
 import type {Downstream} from '#src/edge/request-handler.ts';
 import {UPGRADE_LINES, reasonPhrase} from '#src/http1/encode.ts';
 import {ANNOUNCE_BODY, ANNOUNCE_NOTHING} from '#src/http1/framing.ts';
+import {grpcStatusLines} from '#src/policy/grpc.ts';
 import {renderErrorPage} from '#src/policy/error-page.ts';
 import {defaultResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import {WEBSOCKET_VERSION} from '#src/policy/websocket-handshake.ts';
@@ -24,6 +25,7 @@ const UNAVAILABLE_RETRY_S = 5;
 /** The answer to a fault. Its status must not be 0. */
 export function answerFault(fault: FaultCode, facts: RequestFacts): Answer {
   const rule = FAULTS[fault];
+  if (facts.isGrpc) return {status: 200, fieldLines: `content-type: application/grpc\r\nx-request-id: ${facts.requestId}\r\n${grpcStatusLines(fault)}`, body: '', isReusable: rule.reusable};
   const page = renderErrorPage(rule.status, reasonPhrase(rule.status), rule.reason, facts.requestId, facts.accept);
   return {
     status: rule.status,

@@ -9,8 +9,10 @@ import {withoutRates} from '#src/core/patience.ts';
 import {isIdempotent, mayReplay, reusableIdleMs} from '#src/balance/replay.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 import {announceLength} from '#src/http1/framing.ts';
+import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
+import {isGrpcCall} from '#src/policy/grpc.ts';
 import {isEventStream} from '#src/policy/event-stream.ts';
 import {hardenResponseFields, selectHints, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import {acquireStream} from '#src/upstream/acquire.ts';
@@ -20,6 +22,7 @@ import type {ResponseHandler, TunnelStream, UpgradeHandler, UpstreamStream} from
 import {admit} from '#src/proxy/admission.ts';
 import {answerFault, answerFixed, answerRedirect, sendAnswer, type Answer} from '#src/proxy/answer.ts';
 import {balanceHash} from '#src/proxy/balance-hash.ts';
+import {endCall, patienceOf, planTrailers, requestTrailers, responseTrailers} from '#src/proxy/call.ts';
 import type {PendingVerdict, Verdict, VerdictListener} from '#src/proxy/gate.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {RequestBody} from '#src/proxy/request-body.ts';
@@ -71,6 +74,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     const facts = this.#facts;
     this.#gateway.count('requests');
     if (head.fields.foldingCount > 0) this.#gateway.count('fieldsDropped', head.fields.foldingCount);
+    facts.isGrpc = isGrpcCall(head);
     const fault = admit(this.#gateway, downstream, head, facts);
     if (fault !== null) this.#answerFault(fault);
     else if (facts.httpsLocation !== '') this.#answer(answerRedirect(308, facts.httpsLocation));
@@ -122,7 +126,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
       case 'respond':
         return this.#answer(answerFixed(action.status, action.contentType, action.body));
       case 'pool':
-        if (this.#body.isComplete || this.#body.received > requestBufferBytes) this.#dispatch();
+        if (this.#body.isComplete || this.#body.received > requestBufferBytes || this.#facts.isGrpc) this.#dispatch();
         else this.#awaitBody(downstream);
     }
   }
@@ -131,7 +135,8 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   #prepareUpstream(route: Route, pool: UpstreamPool, head: RequestHead, downstream: Downstream): void {
     const {client} = this.#facts;
     if (client === null) throw new Error('an admitted request has a client');
-    downstream.setPatience(route.snapshot.timeouts);
+    planTrailers(route, head, this.#facts, downstream);
+    downstream.setPatience(patienceOf(route.snapshot.timeouts, this.#facts));
     this.#upstreamHead = composeUpstreamHead(route, head, this.#facts, client, downstream);
     this.#hash = balanceHash(pool.snapshot, client, head.fields, this.#gateway.balanceHash);
     // RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for a 100.
@@ -158,27 +163,22 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
       return;
     }
     const chunk = bytes.subarray(start, end);
-    if (!isCollecting) this.#stream(chunk);
-    else {
+    if (!isCollecting) {
+      if (this.#upstream !== null && this.#body.stream(this.#upstream, chunk)) this.#downstream?.pauseRequestBody();
+    } else {
       this.#body.collect(chunk);
       if (this.#phase === 'collecting' && this.#body.received > route.snapshot.requestBufferBytes) this.#dispatch();
     }
   }
 
-  #stream(chunk: Buffer): void {
-    const upstream = this.#upstream;
-    if (upstream === null) return;
-    this.#body.stream(upstream, chunk);
-    if (upstream.isBackedUp) this.#downstream?.pauseRequestBody();
-  }
-
-  onRequestEnd(): void {
+  onRequestEnd(trailers: FieldBlock | null): void {
+    this.#body.trailers = requestTrailers(trailers, this.#facts);
     if (this.#phase === 'proving' || this.#phase === 'collecting') {
       this.#body.isComplete = true;
       if (this.#phase === 'collecting') this.#dispatch();
     } else if (this.#upstream !== null && !this.#body.isComplete) {
       this.#body.isComplete = true;
-      this.#upstream.endRequest();
+      this.#upstream.endRequest(this.#body.trailers);
     }
   }
 
@@ -213,7 +213,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     this.#record.connectedMs = acquired.isConnected ? this.#record.dispatchedMs : 0;
     acquired.begin(this, this.#facts.method, this.#requireRoute().snapshot.timeouts, this.#facts.upgrade === null ? null : this);
     this.#body.sendRequest(acquired, this.#facts.method, this.#upstreamHead);
-    if (this.#body.isComplete) acquired.endRequest();
+    if (this.#body.isComplete) acquired.endRequest(this.#body.trailers);
     else if (acquired.isBackedUp) this.#downstream?.pauseRequestBody();
     // A stream whose siblings have too much waiting: not even the first read may come.
     this.onDownstreamBackedUp();
@@ -278,7 +278,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     if (this.#facts.isExtendedConnect && head.status < 300) return this.#answerFault('websocket_declined');
     this.#record.status = head.status;
     const route = this.#requireRoute();
-    if (isEventStream(head)) {
+    if (this.#facts.isGrpc || isEventStream(head)) {
       this.#upstream?.setBodyIdle(route.snapshot.timeouts.eventStreamIdleMs);
       downstream.setPatience(withoutRates(route.snapshot.timeouts));
     }
@@ -326,9 +326,9 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     this.#upstream?.resume();
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(trailers: FieldBlock | null): void {
     this.#upstream = null;
-    this.#requireDownstream().endResponse();
+    this.#requireDownstream().endResponse(responseTrailers(trailers, this.#facts));
     this.#finish();
   }
 
@@ -349,7 +349,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     const downstream = this.#requireDownstream();
     // A response that cannot be completed must not look complete, and some faults have no answer. First of all: the rest may fail.
     const isCut = downstream.isResponseCommitted || FAULTS[fault].status === 0;
-    if (isCut) downstream.abort();
+    if (isCut && !endCall(fault, this.#facts, downstream)) downstream.abort();
     this.#record.fault = fault;
     this.#facts.login?.onUnanswered();
     if (FAULTS[fault].dismissing) downstream.dismiss();

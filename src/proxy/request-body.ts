@@ -17,6 +17,8 @@ export class RequestBody {
   isComplete = true;
   /** Everything that was received is still here, so that it can be sent again. */
   isReplayable = true;
+  /** Lines, once it is complete. */
+  trailers = '';
   #chunks: Buffer[] = [];
   /** How many of them, from the first, were joined. */
   #joined = 0;
@@ -28,6 +30,7 @@ export class RequestBody {
     this.received = 0;
     this.isComplete = declaredLength === 0;
     this.isReplayable = true;
+    this.trailers = '';
     this.#chunks = [];
     this.#joined = 0;
     this.#declaredLength = declaredLength;
@@ -54,6 +57,11 @@ export class RequestBody {
 
   /** @param head without framing and empty line */
   sendRequest(stream: UpstreamStream, method: string, head: string): void {
+    // Behind a length there is no place for trailers.
+    if (this.trailers !== '') {
+      stream.sendRequest(head, BODY_CHUNKED, this.#chunks);
+      return;
+    }
     if (this.isComplete && this.received === 0) {
       const isAnnounced = this.#isEmptyDeclared || ANNOUNCES_EMPTY.has(method) || this.#declaredLength === BODY_CHUNKED;
       stream.sendRequest(head, isAnnounced ? 0 : NO_BODY, this.#chunks);
@@ -66,9 +74,10 @@ export class RequestBody {
     }
   }
 
-  /** A piece that arrives while the request is already on its way. */
-  stream(stream: UpstreamStream, bytes: Buffer): void {
+  /** A piece that arrives while the request is already on its way. True where no more may come now. */
+  stream(stream: UpstreamStream, bytes: Buffer): boolean {
     this.received += bytes.length;
     stream.sendContent(bytes);
+    return stream.isBackedUp;
   }
 }

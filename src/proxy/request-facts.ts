@@ -21,6 +21,11 @@ export class RequestFacts {
   userAgent = '';
   referer = '';
   accept = '';
+  /** A call of gRPC. */
+  isGrpc = false;
+  /** Trailers of the request pass, and those of the response. */
+  passesTrailers = false;
+  takesTrailers = false;
   site: Site | null = null;
   route: Route | null = null;
   /** Milliseconds after which a limited client may come again. */
@@ -60,6 +65,9 @@ export class RequestFacts {
     this.userAgent = '';
     this.referer = '';
     this.accept = '';
+    this.isGrpc = false;
+    this.passesTrailers = false;
+    this.takesTrailers = false;
     this.site = null;
     this.route = null;
     this.retryAfterMs = 0;

@@ -14,7 +14,8 @@ export function composeUpstreamHead(route: Route, head: RequestHead, facts: Requ
   const {path, replacePrefix: replacement} = route.snapshot;
   const target = replacement === null ? normalTarget : replacePrefix(normalTarget, path, replacement);
   const fields = findForwardedLines(client, authority, downstream) + hardenRequestFields(head.fields, route.requestPlan);
-  return `${method} ${target} HTTP/1.1\r\n${fields}${upgrade === null ? '' : UPGRADE_LINES + upgrade.keyLine}x-request-id: ${requestId}\r\n`;
+  const te = facts.takesTrailers && route.pool?.snapshot.protocol !== 'http1' ? 'te: trailers\r\n' : '';
+  return `${method} ${target} HTTP/1.1\r\n${fields}${upgrade === null ? '' : UPGRADE_LINES + upgrade.keyLine}${te}x-request-id: ${requestId}\r\n`;
 }
 
 /** Behind a trusted proxy every request has a client of its own; else they are the same for the whole connection. */

@@ -209,8 +209,8 @@ export class Http2Connection extends Deadlined implements ClientHandler<Http2Req
     context.onData(bytes, start, end);
   }
 
-  onEnd({context}: Stream<Http2Request>, _trailers: FieldBlock | null): void {
-    context?.onEnd();
+  onEnd({context}: Stream<Http2Request>, trailers: FieldBlock | null): void {
+    context?.onEnd(trailers);
   }
 
   onReset({context}: Stream<Http2Request>, code: number, fault: FaultCode): void {

@@ -2,6 +2,7 @@
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
+import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {ERROR} from '#src/http2/frames.ts';
 import type {Stream} from '#src/http2/stream.ts';
@@ -164,8 +165,8 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
     this.#tell((handler) => handler.onUpstreamReadEnd());
   }
 
-  onEnd(): void {
-    tellEnd(this.#detach(), null, this.upstream.reportBug);
+  onEnd(trailers: FieldBlock | null): void {
+    tellEnd(this.#detach(), null, this.upstream.reportBug, trailers);
   }
 
   onDrain(): void {

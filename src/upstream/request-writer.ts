@@ -1,6 +1,6 @@
 /** Requests as they leave over an HTTP/1.1 connection, in as few writes as there can be. The framing is always Torwart's own. */
 import {LIMITS} from '#src/core/limits.ts';
-import {CHUNK_END, LAST_CHUNK, chunkSizeLine, framingLine} from '#src/http1/encode.ts';
+import {CHUNK_END, lastChunk, chunkSizeLine, framingLine} from '#src/http1/encode.ts';
 import {BODY_CHUNKED} from '#src/http1/framing.ts';
 import type {SocketWriter} from '#src/transport/socket-writer.ts';
 import {NO_BODY} from '#src/upstream/upstream-stream.ts';
@@ -60,10 +60,10 @@ export class RequestWriter {
     this.#writePiece(bytes);
   }
 
-  end(): void {
+  end(trailers = ''): void {
     if (!this.#isChunked) return;
     this.#isChunked = false;
-    this.#socket.writeText(LAST_CHUNK);
+    this.#socket.writeText(lastChunk(trailers));
   }
 
   #writePiece(bytes: Buffer): void {

@@ -132,8 +132,8 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
     else if (this.#phase === 'head' || this.#phase === 'tunnel') this.waitFor('drain');
   }
 
-  endRequest(): void {
-    this.#writer.end();
+  endRequest(trailers = ''): void {
+    this.#writer.end(trailers);
     this.isRequestEnded = this.#phase !== 'tunnel';
     if (this.#phase === 'tunnel') this.#socket.end();
     else if (this.#phase === 'head') this.waitFor('head');
@@ -293,7 +293,7 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
       this.endpoint.idle.push(this);
       this.wait('keep_alive', this.upstream.keepAliveMs);
     } else this.destroy();
-    tellEnd(handler, null, this.upstream.reportBug);
+    tellEnd(handler, null, this.upstream.reportBug, this.#body.trailers);
   }
 
   lose(fault: FaultCode): void {

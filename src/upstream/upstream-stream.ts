@@ -2,12 +2,14 @@
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp, type Losable} from '#src/core/give-up.ts';
+import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 
 /** Takes what follows the head of a response. `lose`: it has failed in what it did. After `onResponseEnd` or `onUpstreamFault` the stream calls nothing more. */
 export interface ResponseBodyHandler extends Losable {
   onResponseBody(bytes: Buffer, start: number, end: number): void;
-  onResponseEnd(): void;
+  /** @param trailers lent like a head; null where there are none */
+  onResponseEnd(trailers: FieldBlock | null): void;
   /** Everything that one read brought has been handed over, and there may be more to come. */
   onUpstreamReadEnd(): void;
   onUpstreamDrain(): void;
@@ -18,9 +20,9 @@ export interface ResponseBodyHandler extends Losable {
  * The last word to a handler. The stream has let go of it already, so after an exception nobody else would end what its client waits for.
  * @param fault null: the response is complete
  */
-export function tellEnd(handler: ResponseBodyHandler | null, fault: FaultCode | null, reportBug: (error: unknown) => void): void {
+export function tellEnd(handler: ResponseBodyHandler | null, fault: FaultCode | null, reportBug: (error: unknown) => void, trailers: FieldBlock | null = null): void {
   try {
-    if (fault === null) handler?.onResponseEnd();
+    if (fault === null) handler?.onResponseEnd(trailers);
     else handler?.onUpstreamFault(fault);
   } catch (error) {
     if (handler !== null) giveUp(handler, error, reportBug);
@@ -70,7 +72,8 @@ export interface UpstreamStream {
   sendRequest(head: string, length: number, pieces: readonly Buffer[]): void;
   /** More of the content. The bytes must not change afterwards. */
   sendContent(bytes: Buffer): void;
-  endRequest(): void;
+  /** @param trailers lines, or nothing */
+  endRequest(trailers?: string): void;
   /** How long the response's body may be silent, where its head says that it is not of the usual kind. */
   setBodyIdle(ms: number): void;
   /** Stops the response, as far as it has not been read yet. */

@@ -10,7 +10,7 @@ import net, {type AddressInfo} from 'node:net';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
 import {BodyDecoder} from '#src/http1/body-decoder.ts';
-import {LAST_CHUNK, CHUNK_END, chunkSizeLine, framingLine} from '#src/http1/encode.ts';
+import {lastChunk, CHUNK_END, chunkSizeLine, framingLine} from '#src/http1/encode.ts';
 import {copyFields} from '#src/http1/field-block.ts';
 import {FIELD, FIELD_NUMBERS, FOLDING_NAME, NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
 import {BODY_CHUNKED} from '#src/http1/framing.ts';
@@ -64,7 +64,7 @@ for (const number of [FIELD['content-length'], FIELD['transfer-encoding'], FIELD
 
 function encode(head: RequestHead, parts: readonly string[]): string {
   const body = head.bodyLength === BODY_CHUNKED
-    ? parts.map((part) => chunkSizeLine(part.length) + part + CHUNK_END).join('') + LAST_CHUNK
+    ? parts.map((part) => chunkSizeLine(part.length) + part + CHUNK_END).join('') + lastChunk('')
     : parts.join('');
   return `${head.method} ${head.target} HTTP/1.1\r\n${copyFields(head.fields, DROPPED, null)}${framingLine(head.bodyLength)}\r\n${body}`;
 }

@@ -1,0 +1,149 @@
+/** gRPC through Torwart: HTTP/2 over TLS from the client, HTTP/2 in the clear to the application, both of them nghttp2's. */
+import assert from 'node:assert/strict';
+import http2 from 'node:http2';
+import {test, type TestContext} from 'node:test';
+import {FAULTS, FAULT_CODES} from '#src/core/faults.ts';
+import {grpcStatusLines} from '#src/policy/grpc.ts';
+import {PAIR} from '#test/http2-edge/stage.ts';
+import {eventually} from '#test/support/eventually.ts';
+import {ProxyHarness} from '#test/support/proxy-harness.ts';
+import {HTTPS, acme, certificate} from '#test/support/snapshots.ts';
+import {startApplication, type Application} from '#test/upstream/http2-stage.ts';
+
+interface Call {
+  readonly stream: http2.ClientHttp2Stream;
+  head: http2.IncomingHttpHeaders;
+  body: string;
+  trailers: http2.IncomingHttpHeaders;
+  isOver: boolean;
+}
+
+interface Stage {
+  readonly proxy: ProxyHarness;
+  readonly application: Application;
+  readonly session: http2.ClientHttp2Session;
+}
+
+async function start(context: TestContext, acmeOverrides: Parameters<typeof acme>[1] = {}): Promise<Stage> {
+  const application = await startApplication(context);
+  const customer = acme([application.port], {...acmeOverrides, pool: {protocol: 'h2c', connectionsMax: 2000, ...acmeOverrides.pool}});
+  const proxy = await ProxyHarness.start(context, {customers: [{...customer, certificates: [certificate(PAIR, ['acme.test'])]}], node: {listeners: [HTTPS]}});
+  context.after(() => proxy.reload({customers: []}));
+  return {proxy, application, session: connect(context, proxy)};
+}
+
+function connect(context: TestContext, proxy: ProxyHarness): http2.ClientHttp2Session {
+  const session = http2.connect(`https://acme.test:${proxy.ports['https']}`, {ca: PAIR.cert, host: '127.0.0.1', servername: 'acme.test'});
+  session.on('error', () => undefined);
+  context.after(() => { session.destroy(); });
+  return session;
+}
+
+function call(session: http2.ClientHttp2Session, fields: http2.OutgoingHttpHeaders = {}): Call {
+  const stream = session.request({':method': 'POST', ':path': '/pkg.Service/Method', ':authority': 'acme.test', 'content-type': 'application/grpc+proto', te: 'trailers', ...fields});
+  const made: Call = {stream, head: {}, body: '', trailers: {}, isOver: false};
+  stream.setEncoding('latin1').on('data', (text: string) => { made.body += text; });
+  stream.on('response', (head) => { made.head = head; }).on('trailers', (trailers) => { made.trailers = trailers; });
+  stream.on('error', () => undefined).on('close', () => { made.isOver = true; });
+  return made;
+}
+
+test('unary: metadata, message, and the status in the trailers', async (context) => {
+  const {application, session} = await start(context);
+  application.respond = (stream, body) => {
+    stream.respond({':status': 200, 'content-type': 'application/grpc'}, {waitForTrailers: true});
+    stream.on('wantTrailers', () => stream.sendTrailers({'grpc-status': '0', 'grpc-message': 'done'}));
+    stream.end(`<${body}>`);
+  };
+  const unary = call(session, {'x-meta': '1'});
+  unary.stream.end('message');
+  await eventually('it is over', () => unary.isOver);
+  assert.deepEqual([unary.head[':status'], unary.body, unary.trailers['grpc-status'], unary.trailers['grpc-message']], [200, '<message>', '0', 'done']);
+  const fields = application.requests[0]?.fields;
+  assert.deepEqual([fields?.te, fields?.['x-meta'], fields?.['content-length']], ['trailers', '1', undefined]);
+});
+
+test('bidirectional: each message is passed on at once, however long both are silent in between', async (context) => {
+  const {proxy, application, session} = await start(context);
+  application.server.removeAllListeners('stream');
+  const streams: http2.ServerHttp2Stream[] = [];
+  application.server.on('stream', (stream: http2.ServerHttp2Stream) => {
+    streams.push(stream);
+    stream.respond({':status': 200, 'content-type': 'application/grpc'}, {waitForTrailers: true});
+    stream.on('error', () => undefined).on('wantTrailers', () => stream.sendTrailers({'grpc-status': '0'}));
+    stream.on('data', (chunk: Buffer) => stream.write(chunk)).on('end', () => stream.end());
+  });
+  const chat = call(session);
+  for (const text of ['one', 'two', 'three']) {
+    const before = chat.body;
+    chat.stream.write(text);
+    await eventually('it comes back', () => chat.body === before + text);
+    proxy.pass(600_000);
+  }
+  chat.stream.end();
+  await eventually('it is over', () => chat.isOver);
+  assert.deepEqual([chat.body, chat.trailers['grpc-status'], streams.length], ['onetwothree', '0', 1]);
+  assert.deepEqual(proxy.faults(), {});
+});
+
+test('a call that is cancelled is cancelled at the application, and its siblings go on', async (context) => {
+  const {proxy, application, session} = await start(context);
+  application.respond = () => undefined;
+  const [cancelled, sibling] = [call(session), call(session)];
+  cancelled.stream.end('a');
+  sibling.stream.end('b');
+  await eventually('both are there', () => application.requests.filter(({body}) => body !== '').length === 2);
+  cancelled.stream.close(http2.constants.NGHTTP2_CANCEL);
+  await eventually('it is cancelled', () => application.requests.find(({body}) => body === 'a')?.stream.destroyed === true);
+  application.requests.find(({body}) => body === 'b')?.stream.respond({':status': 200, 'content-type': 'application/grpc', 'grpc-status': '0'}, {endStream: true});
+  await eventually('the sibling is answered', () => sibling.isOver);
+  assert.deepEqual([sibling.head['grpc-status'], application.sessions], ['0', 1]);
+  assert.deepEqual(proxy.faults(), {client_gone: 1});
+});
+
+test('what fails here is told as gRPC tells it: before an answer in its head, after that in trailers', async (context) => {
+  const {proxy, application, session} = await start(context);
+  application.respond = (stream) => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+  const failed = call(session);
+  failed.stream.end('x');
+  await eventually('it is over', () => failed.isOver);
+  assert.deepEqual([failed.head[':status'], failed.head['content-type'], failed.head['grpc-status'], failed.head['grpc-message'], failed.body], [200, 'application/grpc', '14', FAULTS.upstream_closed.reason, '']);
+  application.respond = (stream) => {
+    stream.respond({':status': 200, 'content-type': 'application/grpc'});
+    stream.write('part');
+  };
+  const cut = call(session);
+  cut.stream.end('x');
+  await eventually('it has begun', () => cut.body === 'part');
+  application.requests.at(-1)?.stream.session?.destroy();
+  await eventually('it is over', () => cut.isOver);
+  assert.deepEqual([cut.body, cut.trailers['grpc-status']], ['part', '14']);
+  assert.deepEqual(proxy.faults(), {upstream_closed: 1, upstream_truncated: 1});
+});
+
+test('a route that is not there is unimplemented', async (context) => {
+  const {session} = await start(context, {route: {path: '/other'}});
+  const failed = call(session);
+  failed.stream.end('x');
+  await eventually('it is over', () => failed.isOver);
+  assert.deepEqual([failed.head[':status'], failed.head['grpc-status']], [200, '12']);
+});
+
+test('1,000 calls at once', async (context) => {
+  const {proxy, application, session} = await start(context);
+  const held: http2.ServerHttp2Stream[] = [];
+  application.respond = (stream) => { held.push(stream); };
+  const sessions = [session, ...Array.from({length: 9}, () => connect(context, proxy))];
+  const calls = sessions.flatMap((each) => Array.from({length: 100}, () => call(each)));
+  for (const {stream} of calls) stream.end('m');
+  await eventually('all are under way', () => held.length === 1000);
+  for (const stream of held) stream.respond({':status': 200, 'content-type': 'application/grpc', 'grpc-status': '0'}, {endStream: true});
+  await eventually('all are answered', () => calls.every(({isOver}) => isOver));
+  assert.ok(calls.every(({head}) => head['grpc-status'] === '0'));
+  assert.ok(application.sessions <= 12, `${application.sessions} connections`);
+  assert.deepEqual(proxy.faults(), {});
+});
+
+test('every fault that is told has a status of gRPC', () => {
+  for (const code of FAULT_CODES.filter((fault) => FAULTS[fault].status !== 0)) assert.match(grpcStatusLines(code), /^grpc-status: (?:[2-9]|1[0-6])\r\ngrpc-message: [ -~]+\r\n$/);
+});
