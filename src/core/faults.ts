@@ -46,6 +46,7 @@ export const FAULTS = {
   host_invalid: fault(400, 'client', 'The host is missing, repeated or malformed.'),
   connection_option_refused: fault(400, 'client', 'The Connection field names a field that it must not name.'),
   expectation_failed: fault(417, 'client', 'This expectation cannot be met.'),
+  grpc_timeout_invalid: fault(400, 'client', 'The timeout of the call is malformed.'),
   // Where a request may go.
   host_unknown: fault(421, 'client', 'This host is not served here.', REUSABLE),
   host_foreign: fault(421, 'client', 'This host is not served on this connection.', REUSABLE),
@@ -82,6 +83,8 @@ export const FAULTS = {
   request_body_timeout: fault(408, 'client', 'The body took too long to arrive.'),
   client_gone: fault(0, 'client', 'The client went away.'),
   client_stalled: fault(0, 'client', 'The client stopped reading.'),
+  /** The client's own deadline: however short it was, no server is blamed for it. */
+  grpc_deadline: fault(504, 'client', 'The call took longer than its client waits.', REUSABLE),
   // Connections that never carried a request.
   client_banned: fault(0, 'client', 'The client is banned.'),
   connections_per_client: fault(0, 'client', 'Too many connections of one client.'),

@@ -1,6 +1,6 @@
 /** gRPC over HTTP/2: what makes a request a call, and how it is told that it failed. */
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
-import {FIELD} from '#src/http1/field-names.ts';
+import {FIELD, OTHER} from '#src/http1/field-names.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 
 /** Not gRPC-Web, which needs no trailers. */
@@ -12,6 +12,23 @@ export function isGrpcCall({fields, method}: RequestHead): boolean {
     if (fields.numbers[i] === FIELD['content-type']) return GRPC_TYPE.test(fields.value(i));
   }
   return false;
+}
+
+/** "Timeout" of the specification: at most 8 digits and a unit. It wants a positive number, but clients that are late already send 0. */
+const TIMEOUT = /^(\d{1,8})([HMSmun])$/;
+const UNIT_MS: Readonly<Record<string, number>> = {H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6};
+
+/** Milliseconds that the client waits for the whole call; infinite where it does not say, null where it does not say it in exactly one way. */
+export function readCallTimeout({fields}: RequestHead): number | null {
+  let timeoutMs = Infinity;
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.numbers[i] !== OTHER || fields.name(i).toLowerCase() !== 'grpc-timeout') continue;
+    const [, digits = '', unit = ''] = TIMEOUT.exec(fields.value(i)) ?? [];
+    const unitMs = UNIT_MS[unit];
+    if (unitMs === undefined || timeoutMs !== Infinity) return null;
+    timeoutMs = Number(digits) * unitMs;
+  }
+  return timeoutMs;
 }
 
 const CODE = {unknown: 2, deadlineExceeded: 4, permissionDenied: 7, resourceExhausted: 8, unimplemented: 12, internal: 13, unavailable: 14, unauthenticated: 16} as const;

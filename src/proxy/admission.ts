@@ -10,9 +10,11 @@ import type {RequestHead} from '#src/http1/request-head.ts';
 import {parseAuthority, toOriginForm} from '#src/http1/request-target.ts';
 import {isAllowed} from '#src/policy/access.ts';
 import {findForwardedClient, findForwardedRequestId, findForwardedScheme, identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
+import {isGrpcCall} from '#src/policy/grpc.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
 import {createRuleSubject, matchesRule, type RuleSet} from '#src/policy/rules.ts';
 import {takeLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
+import {planDeadline} from '#src/proxy/call.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {LoginAttempt} from '#src/proxy/login-attempt.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
@@ -40,6 +42,7 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
     ?? (findHttpsLocation(downstream, facts) ? null : findRoute(client, head, facts))
     ?? checkRouteLimits(gateway, head, facts)
     ?? checkRules(gateway, facts.route?.rules ?? null, head, facts)
+    ?? planDeadline(head, facts)
     ?? checkUpgrade(gateway, head, facts)
     ?? takePlace(gateway, facts);
 }
@@ -50,6 +53,7 @@ function takeFacts(head: RequestHead, facts: RequestFacts): void {
   facts.userAgent = head.userAgent;
   facts.referer = head.referer;
   facts.accept = head.accept;
+  facts.isGrpc = isGrpcCall(head);
   facts.isExtendedConnect = head.isExtendedConnect;
 }
 

@@ -1,17 +1,35 @@
 /** Trailers and gRPC: what of them a request takes part in, and what becomes of them. */
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
+import {withoutRates} from '#src/core/patience.ts';
 import type {Downstream} from '#src/edge/request-handler.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
-import {grpcStatusLines} from '#src/policy/grpc.ts';
+import type {ResponseHead} from '#src/http1/response-head.ts';
+import {isEventStream} from '#src/policy/event-stream.ts';
+import {grpcStatusLines, readCallTimeout} from '#src/policy/grpc.ts';
 import {selectTrailers} from '#src/policy/trailers.ts';
+import type {UpstreamStream} from '#src/upstream/upstream-stream.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
 import type {Route} from '#src/proxy/tables.ts';
 
+/** Only applications of HTTP/2 have calls. */
+function takesCalls({pool}: Route): boolean {
+  return pool !== null && pool.snapshot.protocol !== 'http1';
+}
+
+/** Fills in until when the client of a call waits. One that does not wait at all costs no application anything. */
+export function planDeadline(head: RequestHead, facts: RequestFacts): FaultCode | null {
+  if (!facts.isGrpc || facts.route === null || !takesCalls(facts.route)) return null;
+  const timeoutMs = readCallTimeout(head);
+  if (timeoutMs === null) return 'grpc_timeout_invalid';
+  facts.deadlineMs = facts.startedMs + timeoutMs;
+  return timeoutMs === 0 ? 'grpc_deadline' : null;
+}
+
 /** Fills in whether trailers pass: where the route says so, and for gRPC, which cannot do without. */
-export function planTrailers({pool, snapshot}: Route, head: RequestHead, facts: RequestFacts, {protocol}: Downstream): void {
-  facts.passesTrailers = snapshot.trailers || (facts.isGrpc && pool !== null && pool.snapshot.protocol !== 'http1');
+export function planTrailers(route: Route, head: RequestHead, facts: RequestFacts, {protocol}: Downstream): void {
+  facts.passesTrailers = route.snapshot.trailers || (facts.isGrpc && takesCalls(route));
   facts.takesTrailers = facts.passesTrailers && (protocol === 'HTTP/2' || acceptsTrailers(head));
 }
 
@@ -34,6 +52,13 @@ export function responseTrailers(trailers: FieldBlock | null, {route, takesTrail
 /** A call may be silent like an event stream, in both directions. */
 export function patienceOf(timeouts: RouteTimeoutsSnapshot, {isGrpc}: RequestFacts): RouteTimeoutsSnapshot {
   return isGrpc ? {...timeouts, requestBodyIdleMs: timeouts.eventStreamIdleMs, requestBodyRateMin: 0, responseRateMin: 0} : timeouts;
+}
+
+/** Of calls and event streams: the response may be silent for as long as there is nothing to say. */
+export function allowSilence(head: ResponseHead, {timeouts}: Route['snapshot'], {isGrpc}: RequestFacts, upstream: UpstreamStream | null, downstream: Downstream): void {
+  if (!isGrpc && !isEventStream(head)) return;
+  upstream?.setBodyIdle(timeouts.eventStreamIdleMs);
+  downstream.setPatience(withoutRates(timeouts));
 }
 
 /** Ends a call that had an answer already: its status is in the trailers. False where it has to be cut. */

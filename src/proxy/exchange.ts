@@ -2,18 +2,16 @@
  * One request from its head to its log line: the only file that knows the order of things. Decisions are made in the leaves
  * (admission, balancing, replay); the branches are here. See docs/LIFECYCLE.md.
  */
+import {Deadlined} from '#src/core/deadline-wheel.ts';
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
-import {withoutRates} from '#src/core/patience.ts';
 import {isIdempotent, mayReplay, reusableIdleMs} from '#src/balance/replay.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 import {announceLength} from '#src/http1/framing.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
-import {isGrpcCall} from '#src/policy/grpc.ts';
-import {isEventStream} from '#src/policy/event-stream.ts';
 import {hardenResponseFields, selectHints, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import {acquireStream} from '#src/upstream/acquire.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
@@ -22,7 +20,7 @@ import type {ResponseHandler, TunnelStream, UpgradeHandler, UpstreamStream} from
 import {admit} from '#src/proxy/admission.ts';
 import {answerFault, answerFixed, answerRedirect, sendAnswer, type Answer} from '#src/proxy/answer.ts';
 import {balanceHash} from '#src/proxy/balance-hash.ts';
-import {endCall, patienceOf, planTrailers, requestTrailers, responseTrailers} from '#src/proxy/call.ts';
+import {allowSilence, endCall, patienceOf, planTrailers, requestTrailers, responseTrailers} from '#src/proxy/call.ts';
 import type {PendingVerdict, Verdict, VerdictListener} from '#src/proxy/gate.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {RequestBody} from '#src/proxy/request-body.ts';
@@ -38,7 +36,7 @@ import type {Route} from '#src/proxy/tables.ts';
  */
 type Phase = 'closed' | 'admitting' | 'proving' | 'collecting' | 'sending' | 'responding';
 
-export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler, VerdictListener {
+export class Exchange extends Deadlined implements RequestHandler, ResponseHandler, UpgradeHandler, VerdictListener {
   readonly #gateway: Gateway;
   readonly #release: (exchange: Exchange) => void;
   readonly #facts = new RequestFacts();
@@ -55,6 +53,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   #isContinueWanted = false;
 
   constructor(gateway: Gateway, release: (exchange: Exchange) => void) {
+    super();
     this.#gateway = gateway;
     this.#release = release;
   }
@@ -74,7 +73,6 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     const facts = this.#facts;
     this.#gateway.count('requests');
     if (head.fields.foldingCount > 0) this.#gateway.count('fieldsDropped', head.fields.foldingCount);
-    facts.isGrpc = isGrpcCall(head);
     const fault = admit(this.#gateway, downstream, head, facts);
     if (fault !== null) this.#answerFault(fault);
     else if (facts.httpsLocation !== '') this.#answer(answerRedirect(308, facts.httpsLocation));
@@ -137,6 +135,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     if (client === null) throw new Error('an admitted request has a client');
     planTrailers(route, head, this.#facts, downstream);
     downstream.setPatience(patienceOf(route.snapshot.timeouts, this.#facts));
+    if (this.#facts.deadlineMs !== Infinity) this.#gateway.upstream.wheel.arm(this, this.#facts.deadlineMs);
     this.#upstreamHead = composeUpstreamHead(route, head, this.#facts, client, downstream);
     this.#hash = balanceHash(pool.snapshot, client, head.fields, this.#gateway.balanceHash);
     // RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for a 100.
@@ -278,10 +277,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     if (this.#facts.isExtendedConnect && head.status < 300) return this.#answerFault('websocket_declined');
     this.#record.status = head.status;
     const route = this.#requireRoute();
-    if (this.#facts.isGrpc || isEventStream(head)) {
-      this.#upstream?.setBodyIdle(route.snapshot.timeouts.eventStreamIdleMs);
-      downstream.setPatience(withoutRates(route.snapshot.timeouts));
-    }
+    allowSilence(head, route.snapshot, this.#facts, this.#upstream, downstream);
     const lines = hardenResponseFields(head, route.responsePlan, downstream.tls !== null);
     const date = head.hasDate ? '' : `date: ${this.#gateway.clock.httpDate()}\r\n`;
     const announced = announceLength(head.bodyLength, head.contentLength, head.status, this.#facts.method);
@@ -332,6 +328,9 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
     this.#finish();
   }
 
+  /** Of a call: its client does not wait any longer. */
+  onDeadline(): void { this.lose('grpc_deadline'); }
+
   lose(fault: FaultCode): void {
     if (this.#downstream !== null) this.#answerFault(fault);
   }
@@ -379,6 +378,7 @@ export class Exchange implements RequestHandler, ResponseHandler, UpgradeHandler
   #finish(): void {
     const downstream = this.#requireDownstream();
     this.#phase = 'closed';
+    this.#gateway.upstream.wheel.disarm(this);
     this.#body.drop();
     this.#record.complete(this.#gateway, downstream);
     if (this.#facts.upgrade !== null) this.#gateway.tunnels.freePlace(this.#facts.upgrade.place);

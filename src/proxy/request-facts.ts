@@ -23,6 +23,8 @@ export class RequestFacts {
   accept = '';
   /** A call of gRPC. */
   isGrpc = false;
+  /** When the client of a call gives it up, in milliseconds of the monotonic clock; infinite where it does not say. */
+  deadlineMs = Infinity;
   /** Trailers of the request pass, and those of the response. */
   passesTrailers = false;
   takesTrailers = false;
@@ -66,6 +68,7 @@ export class RequestFacts {
     this.referer = '';
     this.accept = '';
     this.isGrpc = false;
+    this.deadlineMs = Infinity;
     this.passesTrailers = false;
     this.takesTrailers = false;
     this.site = null;

@@ -198,7 +198,9 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
     if (this.#phase === 'body') this.waitForBody();
   }
 
+  /** Who has waited in vain may have had a deadline of its own: then nobody else would notice that the connection is dead. */
   cancel(): void {
+    if (this.waiting === 'head') this.#connection.suspect();
     this.#detach();
   }
 

@@ -1,0 +1,45 @@
+/** What the tests of gRPC share: HTTP/2 over TLS from the client, HTTP/2 in the clear to the application, both of them nghttp2's. */
+import http2 from 'node:http2';
+import type {TestContext} from 'node:test';
+import {PAIR} from '#test/http2-edge/stage.ts';
+import {ProxyHarness} from '#test/support/proxy-harness.ts';
+import {HTTPS, acme, certificate} from '#test/support/snapshots.ts';
+import {startApplication, type Application} from '#test/upstream/http2-stage.ts';
+
+export interface Call {
+  readonly stream: http2.ClientHttp2Stream;
+  head: http2.IncomingHttpHeaders;
+  body: string;
+  trailers: http2.IncomingHttpHeaders;
+  isOver: boolean;
+}
+
+export interface Stage {
+  readonly proxy: ProxyHarness;
+  readonly application: Application;
+  readonly session: http2.ClientHttp2Session;
+}
+
+export async function start(context: TestContext, acmeOverrides: Parameters<typeof acme>[1] = {}): Promise<Stage> {
+  const application = await startApplication(context);
+  const customer = acme([application.port], {...acmeOverrides, pool: {protocol: 'h2c', connectionsMax: 2000, ...acmeOverrides.pool}});
+  const proxy = await ProxyHarness.start(context, {customers: [{...customer, certificates: [certificate(PAIR, ['acme.test'])]}], node: {listeners: [HTTPS]}});
+  context.after(() => proxy.reload({customers: []}));
+  return {proxy, application, session: connect(context, proxy)};
+}
+
+export function connect(context: TestContext, proxy: ProxyHarness): http2.ClientHttp2Session {
+  const session = http2.connect(`https://acme.test:${proxy.ports['https']}`, {ca: PAIR.cert, host: '127.0.0.1', servername: 'acme.test'});
+  session.on('error', () => undefined);
+  context.after(() => { session.destroy(); });
+  return session;
+}
+
+export function call(session: http2.ClientHttp2Session, fields: http2.OutgoingHttpHeaders = {}): Call {
+  const stream = session.request({':method': 'POST', ':path': '/pkg.Service/Method', ':authority': 'acme.test', 'content-type': 'application/grpc+proto', te: 'trailers', ...fields});
+  const made: Call = {stream, head: {}, body: '', trailers: {}, isOver: false};
+  stream.setEncoding('latin1').on('data', (text: string) => { made.body += text; });
+  stream.on('response', (head) => { made.head = head; }).on('trailers', (trailers) => { made.trailers = trailers; });
+  stream.on('error', () => undefined).on('close', () => { made.isOver = true; });
+  return made;
+}
