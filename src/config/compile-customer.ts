@@ -47,7 +47,7 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
     loginGuards: compileLoginGuards(input.login_guards),
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
-    caps: {websocketsMax: input.caps.websockets, websocketsPerClientMax: input.caps.websockets_per_client, requestsMax: input.caps.requests},
+    caps: {websocketsMax: input.caps.websockets, websocketsPerClientMax: input.caps.websockets_per_client, connectionsMax: input.caps.connections, requestsMax: input.caps.requests},
   };
   warnOfUnusedPools(input, report);
   warnOfUnverifiedPools(input, report);

@@ -5,7 +5,7 @@ import {compileLimits, type RouteDefaults} from '#src/config/compile-shared.ts';
 import {findRedirectTarget, type ListenerFacts} from '#src/config/node-checks.ts';
 import {type NodeInput, nodeSchema} from '#src/config/node-schema.ts';
 import {compileRules} from '#src/config/rule-schema.ts';
-import type {FleetSnapshot, NodeSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
+import type {CapsSnapshot, FleetSnapshot, NodeSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
 
 export interface CompiledNode {
   readonly node: NodeSnapshot;
@@ -40,7 +40,7 @@ export function compileNode(input: NodeInput, {file, cores, fleet}: NodeContext)
     fleet,
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
-    caps: {connectionsMax: input.caps.connections, connectionsPerClientMax: input.caps.connections_per_client, requestsMax: input.caps.requests},
+    caps: compileCaps(input),
     log: {access: resolveAccessLog(input.log.access, file), level: input.log.level},
   };
   return {node, defaults: routeDefaultsOf(input)};
@@ -79,6 +79,16 @@ function compileTimeouts({timeouts}: NodeInput): TimeoutsSnapshot {
     tlsHandshakeMs: timeouts.tls_handshake,
     upstreamKeepAliveMs: timeouts.upstream_keep_alive,
     drainMs: timeouts.drain,
+  };
+}
+
+function compileCaps({caps}: NodeInput): CapsSnapshot {
+  return {
+    connectionsMax: caps.connections,
+    connectionsPerClientMax: caps.connections_per_client,
+    handshakesMax: caps.handshakes ?? Math.ceil(caps.connections / 2),
+    handshakesPerClientMax: caps.handshakes_per_client ?? Math.ceil(caps.connections_per_client / 4),
+    requestsMax: caps.requests,
   };
 }
 

@@ -55,10 +55,17 @@ const CONNECTIONS_MAX = 1_000_000;
 const capsSection = checked(section({
   connections: integer(1, CONNECTIONS_MAX).prefault(20_000).describe('Open client connections of the whole node. Each proxied request needs up to two file descriptors.'),
   connections_per_client: integer(1, CONNECTIONS_MAX).prefault(512).describe('Open connections of one client: an IPv4 address or an IPv6 /64.'),
+  handshakes: integer(1, CONNECTIONS_MAX).optional().describe('TLS handshakes in flight of the whole node, from the accepted connection on. Default: half of `connections`.'),
+  handshakes_per_client: integer(1, CONNECTIONS_MAX).optional().describe('TLS handshakes in flight of one client. Default: a quarter of `connections_per_client`.'),
   requests: integer(1, CONNECTIONS_MAX).prefault(10_000).describe('Requests in flight of the whole node, WebSockets aside (503 above). When three quarters are taken, customers above their share get no more, see [fairness.md](fairness.md#shares).'),
-}), ({connections, connections_per_client: perClient}) => (perClient <= connections ? [] : [{
-  path: ['connections_per_client'], needs: [['connections'], ['connections_per_client']], found: String(perClient), allowed: `at most caps.connections (${connections})`, remedy: 'lower it: one client could take every connection of the node',
-}])).prefault({});
+}), ({connections, connections_per_client: perClient, handshakes = Infinity, handshakes_per_client: handshakesPerClient = 0}) => [
+  ...(perClient <= connections ? [] : [{
+    path: ['connections_per_client'], needs: [['connections'], ['connections_per_client']], found: String(perClient), allowed: `at most caps.connections (${connections})`, remedy: 'lower it: one client could take every connection of the node',
+  }]),
+  ...(handshakesPerClient <= handshakes ? [] : [{
+    path: ['handshakes_per_client'], needs: [['handshakes'], ['handshakes_per_client']], found: String(handshakesPerClient), allowed: `at most caps.handshakes (${handshakes})`, remedy: 'lower it: one client could take every handshake of the node',
+  }]),
+]).prefault({});
 
 const logSection = section({
   access: filePath.prefault('stdout').describe('Where the access log goes: `stdout`, `off`, or the path of a file.'),
@@ -88,7 +95,7 @@ export const nodeSchema = checked(section({
   request_buffer: size(1024 ** 2).prefault('64KiB').describe('Request bodies up to this size are collected before a server is asked, so that a slow client never occupies one. Sites and routes may set their own.'),
   limits: limitsSection.describe('Request rates that hold for every customer, answered with 429 when exceeded.'),
   rules: rulesSection.describe('Requests of any customer that get 403 for what they look like: a fresh hole is closed for everyone within one reload.'),
-  caps: capsSection.describe('Bounds on connections, which are closed at once beyond them, and on requests.'),
+  caps: capsSection.describe('Bounds on connections and TLS handshakes, beyond which connections are reset, and on requests, see [fairness.md](fairness.md#places).'),
   log: logSection.describe('Logs.'),
   customers: filePath.prefault('customers/*.yaml').describe('Pattern of the customer files, relative to this file. At least one must exist.'),
 }), checkNode);

@@ -138,6 +138,9 @@ export interface CapsSnapshot {
   readonly connectionsMax: number;
   /** Open connections of one client: an IPv4 address or an IPv6 /64. */
   readonly connectionsPerClientMax: number;
+  /** TLS handshakes in flight of the whole node, and of one client. */
+  readonly handshakesMax: number;
+  readonly handshakesPerClientMax: number;
   /** Requests in flight. */
   readonly requestsMax: number;
 }
@@ -323,6 +326,8 @@ export interface CustomerCapsSnapshot {
   /** Open WebSockets over all threads. */
   readonly websocketsMax: number;
   readonly websocketsPerClientMax: number;
+  /** Open connections over all threads. */
+  readonly connectionsMax: number;
   /** Requests in flight over all threads. */
   readonly requestsMax: number;
 }

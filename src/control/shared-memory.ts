@@ -7,7 +7,7 @@ import {FleetLedger} from '#src/shared/fleet-ledger.ts';
 import type {SharedMemory} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {RateTables} from '#src/shared/rate-tables.ts';
-import {RequestSlot, requestSlotByteLength} from '#src/shared/request-slot.ts';
+import {PlaceCount, placeCountByteLength} from '#src/shared/place-count.ts';
 
 /**
  * Keys that limits tell apart at the same time (a client in one limit is one key), in each table. With more, those with the least debt
@@ -29,12 +29,13 @@ export function createSharedMemory(threads: number, connectionsMax: number, desc
   const room = Math.max(connectionsMax, CONNECTIONS_ROOM);
   return {
     nodeCounters: {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, threads)), byteOffset: 0},
-    nodeRequests: {buffer: new SharedArrayBuffer(requestSlotByteLength(threads)), byteOffset: 0},
+    nodeRequests: {buffer: new SharedArrayBuffer(placeCountByteLength(threads)), byteOffset: 0},
     rateTables: RateTables.createBuffers(RATE_KEYS_MAX),
     fleetLedger: new SharedArrayBuffer(FleetLedger.byteLength(LIMITS.fleetLedgerKeysMax)),
     loginBuckets: new SharedArrayBuffer(RateBuckets.byteLength(LOGIN_KEYS_MAX)),
     loginMemory: new SharedArrayBuffer(RateBuckets.byteLength(LOGIN_KEYS_MAX)),
     connectionTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, room)),
+    handshakeTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, room)),
     tunnelTable: new SharedArrayBuffer(ConnectionTable.byteLength(threads, 2 * room)),
     connectionsMax: room,
     descriptorsMax,
@@ -46,8 +47,9 @@ export function createSharedMemory(threads: number, connectionsMax: number, desc
 /** Takes back what a dead thread had open: what was opened minus what was closed is the number of open connections. */
 export function forgetConnectionsOfThread(memory: SharedMemory, threads: number, thread: number): void {
   new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax).forgetThread(thread);
+  new ConnectionTable(memory.handshakeTable, threads, thread, memory.connectionsMax).forgetThread(thread);
   new ConnectionTable(memory.tunnelTable, threads, thread, 2 * memory.connectionsMax).forgetThread(thread);
-  new RequestSlot(memory.nodeRequests, threads, thread).forgetThread();
+  new PlaceCount(memory.nodeRequests, threads, thread).forgetThread();
   const row = openRow(memory.nodeCounters, NODE_ROW_LENGTH, thread);
   row[NODE.connectionsClosed] = row[NODE.connectionsOpened] ?? 0;
   row[NODE.upstreamConnectionsClosed] = row[NODE.upstreamConnectionsOpened] ?? 0;

@@ -4,12 +4,12 @@ import type {Configuration} from '#src/control/configuration.ts';
 import {CUSTOMER, CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow, rowsByteLength} from '#src/shared/counters.ts';
 import {EndpointSlot, endpointSlotByteLength} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
-import {RequestSlot, requestSlotByteLength} from '#src/shared/request-slot.ts';
+import {PlaceCount, placeCountByteLength} from '#src/shared/place-count.ts';
 import {SlotAllocator, type SlotRef} from '#src/shared/slots.ts';
 
 /**
  * A request keeps the configuration that it was admitted under, and writes to its slots until it ends. So a slot is only given
- * to another owner after this time, and only when nothing is in flight on its customer's former endpoints.
+ * to another owner after this time, and only when nothing is in flight on its customer's former endpoints and none of its connections is open.
  */
 const RELEASE_AFTER_MS = 600_000;
 
@@ -21,7 +21,8 @@ export class SlotBook {
   readonly #customers: SlotAllocator;
   readonly #pools: SlotAllocator;
   readonly #endpoints: SlotAllocator;
-  readonly #requests: SlotAllocator;
+  /** Places for requests and for connections. */
+  readonly #places: SlotAllocator;
   /** Owners that the configuration in force no longer names, and since when. */
   readonly #retired = new Map<string, {readonly customer: string; readonly sinceMs: number}>();
 
@@ -30,7 +31,7 @@ export class SlotBook {
     this.#customers = new SlotAllocator(rowsByteLength(CUSTOMER_ROW_LENGTH, threads));
     this.#pools = new SlotAllocator(rowsByteLength(POOL_ROW_LENGTH, threads));
     this.#endpoints = new SlotAllocator(endpointSlotByteLength(threads));
-    this.#requests = new SlotAllocator(requestSlotByteLength(threads));
+    this.#places = new SlotAllocator(placeCountByteLength(threads));
   }
 
   /** Customers of `inForce` that are the same object keep their assignment: it is the same object, too. */
@@ -46,7 +47,7 @@ export class SlotBook {
   /** Forgets what a dead thread had in flight, on endpoints of today and of former configurations. */
   forgetThread(thread: number): void {
     for (const [, slot] of this.#endpoints.entries()) new EndpointSlot(slot, this.#threads, thread).forgetThread();
-    for (const [, slot] of this.#requests.entries()) new RequestSlot(slot, this.#threads, thread).forgetThread();
+    for (const [, slot] of this.#places.entries()) new PlaceCount(slot, this.#threads, thread).forgetThread();
     for (const [, slot] of this.#customers.entries()) {
       const row = openRow(slot, CUSTOMER_ROW_LENGTH, thread);
       row[CUSTOMER.tunnelsClosed] = row[CUSTOMER.tunnelsOpened] ?? 0;
@@ -67,7 +68,7 @@ export class SlotBook {
       if (busy.has(customer) || nowMs - sinceMs < RELEASE_AFTER_MS) kept.add(owner);
       else this.#retired.delete(owner);
     }
-    for (const allocator of [this.#customers, this.#pools, this.#endpoints, this.#requests]) allocator.retain(kept);
+    for (const allocator of [this.#customers, this.#pools, this.#endpoints, this.#places]) allocator.retain(kept);
   }
 
   #assignCustomer(snapshot: CustomerSnapshot): CustomerAssignment {
@@ -81,7 +82,8 @@ export class SlotBook {
       snapshot,
       counters: this.#customers.acquire(ownerOf('customer', name)),
       poolCounters: Object.fromEntries(poolNames.map(pool => [pool, this.#pools.acquire(ownerOf('pool', name, pool))])),
-      requests: this.#requests.acquire(ownerOf('requests', name)),
+      requests: this.#places.acquire(ownerOf('requests', name)),
+      connections: this.#places.acquire(ownerOf('connections', name)),
       endpoints,
     };
   }
@@ -90,7 +92,7 @@ export class SlotBook {
     yield* this.#customers.entries();
     yield* this.#pools.entries();
     yield* this.#endpoints.entries();
-    yield* this.#requests.entries();
+    yield* this.#places.entries();
   }
 
   #findBusyCustomers(): Set<string> {
@@ -101,16 +103,16 @@ export class SlotBook {
       const endpoint = new EndpointSlot(slot, this.#threads, 0);
       if (endpoint.requests !== 0 || endpoint.connections !== 0) busy.add(retired.customer);
     }
-    for (const [owner, slot] of this.#requests.entries()) {
+    for (const [owner, slot] of this.#places.entries()) {
       const retired = this.#retired.get(owner);
-      if (retired !== undefined && new RequestSlot(slot, this.#threads, 0).total !== 0) busy.add(retired.customer);
+      if (retired !== undefined && new PlaceCount(slot, this.#threads, 0).total !== 0) busy.add(retired.customer);
     }
     return busy;
   }
 }
 
 /** A NUL separates the parts: no name of a customer, pool or address contains one. */
-function ownerOf(kind: 'customer' | 'pool' | 'endpoint' | 'requests', customer: string, part = ''): string {
+function ownerOf(kind: 'customer' | 'pool' | 'endpoint' | 'requests' | 'connections', customer: string, part = ''): string {
   return `${kind}\0${customer}\0${part}`;
 }
 
@@ -127,6 +129,7 @@ function collectOwners(configuration: Configuration): Set<string> {
   for (const {snapshot, poolCounters, endpoints} of configuration.assignments.values()) {
     owners.add(ownerOf('customer', snapshot.name));
     owners.add(ownerOf('requests', snapshot.name));
+    owners.add(ownerOf('connections', snapshot.name));
     for (const pool of Object.keys(poolCounters)) owners.add(ownerOf('pool', snapshot.name, pool));
     for (const key of Object.keys(endpoints)) owners.add(ownerOf('endpoint', snapshot.name, key));
   }

@@ -89,6 +89,8 @@ export const FAULTS = {
   client_banned: fault(0, 'client', 'The client is banned.'),
   connections_per_client: fault(0, 'client', 'Too many connections of one client.'),
   connections_total: fault(0, 'proxy', 'Too many connections.'),
+  handshakes_per_client: fault(0, 'client', 'Too many TLS handshakes of one client at once.'),
+  handshakes_total: fault(0, 'proxy', 'Too many TLS handshakes at once.'),
   descriptors_exhausted: fault(0, 'proxy', 'No file descriptor was left.'),
   sni_unknown: fault(0, 'client', 'The TLS server name is not served here.'),
   tls_failed: fault(0, 'client', 'The TLS handshake failed.'),
@@ -127,6 +129,8 @@ export const FAULTS = {
   share_exceeded: fault(503, 'proxy', 'Too many requests at once.', REUSABLE),
   requests_per_customer: fault(503, 'proxy', 'Too many requests at once.', REUSABLE),
   requests_total: fault(503, 'proxy', 'Too many requests at once.', REUSABLE),
+  /** Over TLS the connection ends with its handshake, and there is nobody to answer. */
+  connections_per_customer: fault(503, 'proxy', 'Too many connections.', {dismissing: true}),
   // The upstream.
   endpoint_unavailable: fault(503, 'upstream', 'The application is not available.', REUSABLE),
   endpoint_saturated: fault(503, 'upstream', 'The application is busy.', REUSABLE),

@@ -14,6 +14,7 @@ import type {ConnectionTable} from '#src/shared/connection-table.ts';
 import type {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
 import {makeSessionWorkspace} from '#src/http2/session-handler.ts';
+import type {ConnectionAccount} from '#src/edge/connection-place.ts';
 import type {Offences} from '#src/edge/offences.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 
@@ -24,7 +25,11 @@ export interface EdgeParts {
   readonly bans: ClientBans;
   readonly offences: Offences;
   readonly connectionTable: ConnectionTable;
+  /** TLS handshakes in flight. */
+  readonly handshakeTable: ConnectionTable;
   readonly descriptors: DescriptorBudget;
+  /** What a customer's connections count under. */
+  readonly findAccount: (customer: string) => ConnectionAccount | undefined;
   /** This thread's row of the node counters. */
   readonly counters: Float64Array;
   /** A handler for one request; it goes back to where it came from by itself. */
@@ -56,7 +61,9 @@ export class Edge {
   readonly bans: ClientBans;
   readonly offences: Offences;
   readonly connectionTable: ConnectionTable;
+  readonly handshakeTable: ConnectionTable;
   readonly descriptors: DescriptorBudget;
+  readonly findAccount: (customer: string) => ConnectionAccount | undefined;
   readonly acquireHandler: (downstream: Downstream) => RequestHandler;
   readonly reportBug: (error: unknown) => void;
   readonly connections = new Set<EdgeConnection>();
@@ -88,7 +95,9 @@ export class Edge {
     this.bans = parts.bans;
     this.offences = parts.offences;
     this.connectionTable = parts.connectionTable;
+    this.handshakeTable = parts.handshakeTable;
     this.descriptors = parts.descriptors;
+    this.findAccount = parts.findAccount;
     this.acquireHandler = parts.acquireHandler;
     this.reportBug = parts.reportBug;
     this.#counters = parts.counters;
@@ -96,14 +105,27 @@ export class Edge {
     this.caps = caps;
   }
 
-  /** Counts a new connection, or says why there is no place for it. */
+  /** Counts a new connection, and its handshake where it will have one, or says why there is no place for it. */
   admitConnection(peer: ClientIdentity): FaultCode | null {
     if (this.bans.isBannedFromNode(peer.ip)) return 'client_banned';
     if (!this.descriptors.hasRoom) return 'descriptors_exhausted';
     const verdict = this.connectionTable.tryOpen(peer.keyHigh, peer.keyLow, this.caps.connectionsPerClientMax, this.caps.connectionsMax);
     if (verdict !== 'ok') return verdict === 'client' ? 'connections_per_client' : 'connections_total';
-    this.count('connectionsOpened');
-    return null;
+    const fault = peer.scheme === 'https' ? this.#admitHandshake(peer) : null;
+    if (fault === null) this.count('connectionsOpened');
+    else this.connectionTable.close(peer.keyHigh, peer.keyLow);
+    return fault;
+  }
+
+  #admitHandshake(peer: ClientIdentity): FaultCode | null {
+    const verdict = this.handshakeTable.tryOpen(peer.keyHigh, peer.keyLow, this.caps.handshakesPerClientMax, this.caps.handshakesMax);
+    if (verdict === 'ok') return null;
+    return verdict === 'client' ? 'handshakes_per_client' : 'handshakes_total';
+  }
+
+  /** The handshake of an admitted connection has ended, in whatever way. */
+  releaseHandshake(peer: ClientIdentity): void {
+    this.handshakeTable.close(peer.keyHigh, peer.keyLow);
   }
 
   releaseConnection(peer: ClientIdentity): void {

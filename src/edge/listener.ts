@@ -13,6 +13,7 @@ import {identifyClient, type ClientIdentity} from '#src/policy/client-identity.t
 import {adoptSocket} from '#src/edge/adopt-socket.ts';
 import type {Certificates} from '#src/edge/certificates.ts';
 import {ClientConnection} from '#src/edge/client-connection.ts';
+import {ConnectionPlace} from '#src/edge/connection-place.ts';
 import type {Edge} from '#src/edge/edge.ts';
 import {Http2Connection} from '#src/edge/http2-connection.ts';
 import type {TlsFacts} from '#src/edge/request-handler.ts';
@@ -37,6 +38,8 @@ export class Listener {
   readonly #edge: Edge;
   readonly #certificates: Certificates;
   readonly #server: Server;
+  /** Accepted sockets with a TLS handshake in flight. */
+  readonly #handshaking = new Map<Socket, ClientIdentity>();
   /** Handshakes go through it; the sockets are `#server`'s. */
   #tlsServer: TlsServer | null;
   #ticketKeys: Buffer;
@@ -113,7 +116,11 @@ export class Listener {
     }
     if (this.#tlsServer === null) this.#openCleartext(socket, peer);
     else {
-      socket.once('close', () => edge.releaseConnection(peer));
+      this.#handshaking.set(socket, peer);
+      socket.once('close', () => {
+        this.#endHandshake(socket);
+        edge.releaseConnection(peer);
+      });
       socket.on('error', ignoreError);
       this.#tlsServer.emit('connection', socket);
     }
@@ -160,9 +167,18 @@ export class Listener {
     return server;
   }
 
+  /** Once for each; a handshake that fails ends with its socket. */
+  #endHandshake(accepted: Socket): void {
+    const peer = this.#handshaking.get(accepted);
+    if (peer === undefined) return;
+    this.#handshaking.delete(accepted);
+    this.#edge.releaseHandshake(peer);
+  }
+
   #onSecure(socket: TLSSocket): void {
     const edge = this.#edge;
     edge.clock.refresh();
+    this.#endHandshake(acceptedSocketOf(socket));
     const serverName = typeof socket.servername === 'string' ? socket.servername.toLowerCase() : '';
     const certificate = this.#certificates.find(serverName);
     const ip = socket.remoteAddress === undefined ? null : parseIp(socket.remoteAddress);
@@ -177,9 +193,17 @@ export class Listener {
       return;
     }
     const facts: TlsFacts = {serverName, customer: certificate?.customer ?? '', version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName};
+    const account = edge.findAccount(facts.customer), place = new ConnectionPlace();
+    if (account !== undefined && !place.take(account)) {
+      edge.countFault('connections_per_customer');
+      socket.destroy();
+      return;
+    }
     const peer = identifyClient(ip, 'https', edge.hash);
-    if (socket.alpnProtocol === 'h2') attachSecure(edge, socket, new Http2Connection(edge, socket, peer, this.snapshot, facts));
-    else attachSecure(edge, socket, new ClientConnection(edge, socket, peer, this.snapshot, facts));
+    const Connection = socket.alpnProtocol === 'h2' ? Http2Connection : ClientConnection;
+    const connection = new Connection(edge, socket, peer, this.snapshot, facts);
+    connection.memo.place = place;
+    attachSecure(edge, socket, connection);
   }
 
   #onTlsError(error: NodeJS.ErrnoException, socket: TLSSocket): void {
@@ -192,6 +216,16 @@ export class Listener {
 
 function ignoreError(): void {
   // The close event follows and does what there is to do.
+}
+
+/** What `TLSSocket` of Node keeps the socket as that it was made of, without documenting it. */
+interface Wrapping {
+  readonly _parent: Socket;
+}
+
+/** Were it another one, each handshake would keep its place until its connection ends: the tests of the caps see that. */
+function acceptedSocketOf(socket: TLSSocket): Socket {
+  return (socket as unknown as Wrapping)._parent;
 }
 
 /** `edge.run` without its closure: this event is the hot one. */
@@ -224,5 +258,8 @@ function attach(edge: Edge, socket: Socket, connection: ClientConnection | Http2
   socket.on('drain', () => edge.run(connection, () => connection.onDrain()));
   socket.on('end', () => edge.run(connection, () => connection.onEnd()));
   socket.on('error', ignoreError);
-  socket.on('close', () => edge.run(connection, () => connection.onClose()));
+  socket.on('close', () => {
+    edge.run(connection, () => connection.onClose());
+    connection.memo.place.free();
+  });
 }

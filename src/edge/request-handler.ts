@@ -9,6 +9,7 @@ import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+import {ConnectionPlace} from '#src/edge/connection-place.ts';
 
 /** What the TLS handshake of a connection has settled. */
 export interface TlsFacts {
@@ -29,6 +30,8 @@ export interface TlsFacts {
  * host. The handler's own; it is here because it lives as long as the connection.
  */
 export interface ConnectionMemo {
+  /** Whose the connection is. */
+  place: ConnectionPlace;
   /** The Host field that `authority` was read from. Like all texts here it is a copy: a slice would keep the whole head. */
   host: string;
   authority: Authority | null;
@@ -43,7 +46,7 @@ export interface ConnectionMemo {
 }
 
 export function createMemo(): ConnectionMemo {
-  return {host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: '', userAgent: '', userAgentFragment: ''};
+  return {place: new ConnectionPlace(), host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: '', userAgent: '', userAgentFragment: ''};
 }
 
 /** What a handler knows of its client, and can do to it. */

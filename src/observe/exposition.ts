@@ -12,7 +12,7 @@ import {
 } from '#src/shared/counters.ts';
 import {EndpointSlot, type HealthState} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment, type LimitExcesses, type LoginEvents, type RuleMatches} from '#src/shared/messages.ts';
-import {RequestSlot} from '#src/shared/request-slot.ts';
+import {PlaceCount} from '#src/shared/place-count.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 
 export const RELOAD_OUTCOMES = ['success', 'partial', 'failure'] as const;
@@ -157,7 +157,9 @@ function createCustomerMetrics({customers, threads}: ExpositionSources): Metric[
     new ReadCounter('torwart_requests_total', 'Requests that ended, by the class of their status; the pool is empty where no pool answered.',
       () => Array.from(customers()).flatMap(assignment => requestSamples(assignment, threads))),
     new ReadGauge('torwart_requests_in_flight', 'Requests that a customer has in flight, WebSockets aside.',
-      () => Array.from(customers(), ({snapshot, requests}) => ({labels: {customer: snapshot.name}, value: new RequestSlot(requests, threads, 0).total}))),
+      () => Array.from(customers(), ({snapshot, requests}) => ({labels: {customer: snapshot.name}, value: new PlaceCount(requests, threads, 0).total}))),
+    new ReadGauge('torwart_customer_connections_open', 'Client connections of a customer that are open; in cleartext each is that of its latest request.',
+      () => Array.from(customers(), ({snapshot, connections}) => ({labels: {customer: snapshot.name}, value: new PlaceCount(connections, threads, 0).total}))),
     new ReadCounter('torwart_received_bytes_total', 'Bytes received from clients.',
       readRows((customer, row) => [{labels: {customer}, value: row[CUSTOMER.bytesReceived] ?? 0}])),
     new ReadCounter('torwart_sent_bytes_total', 'Bytes sent to clients.',

@@ -35,6 +35,7 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
     ?? checkExpectation(head)
     ?? findSite(gateway, downstream, facts)
     ?? checkCustomerBan(gateway, downstream, client, facts)
+    ?? takeConnectionPlace(downstream, facts)
     ?? checkLimits(gateway, gateway.limits.onSite, head, facts)
     ?? checkLimits(gateway, facts.site?.customer.limits, head, facts)
     ?? checkRules(gateway, gateway.rules, head, facts)
@@ -131,6 +132,11 @@ function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts)
   if (tls === null) return null;
   if (tls.customer === '') tls.customer = site.customer.name;
   return tls.customer === site.customer.name ? null : 'host_foreign';
+}
+
+/** A connection of TLS has it since its handshake, where that told the customer. */
+function takeConnectionPlace({memo}: Downstream, {site}: RequestFacts): FaultCode | null {
+  return site === null || memo.place.take(site.customer.connections) ? null : 'connections_per_customer';
 }
 
 /** Every rule that matches is counted, up to the first that denies. */

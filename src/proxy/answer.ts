@@ -52,6 +52,7 @@ function faultLines(fault: FaultCode, facts: RequestFacts): string {
     case 'share_exceeded':
     case 'requests_per_customer':
     case 'requests_total':
+    case 'connections_per_customer':
     case 'endpoint_unavailable':
     case 'connect_unavailable':
     case 'endpoint_saturated': return `retry-after: ${UNAVAILABLE_RETRY_S}\r\n`;

@@ -12,7 +12,7 @@ import type {ClientBans} from '#src/policy/client-bans.ts';
 import {compileLimits, type LimitParts, type LimitSet} from '#src/policy/request-limits.ts';
 import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields} from '#src/policy/response-hardening.ts';
-import type {RequestSlot} from '#src/shared/request-slot.ts';
+import type {PlaceCount} from '#src/shared/place-count.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
 import {LimitTally} from '#src/proxy/limit-tally.ts';
 import {RuleTally} from '#src/proxy/rule-tally.ts';
@@ -29,7 +29,7 @@ export interface GatewayParts {
   readonly tables: Tables;
   readonly tunnels: Tunnels;
   /** Requests in flight of the node. */
-  readonly nodeRequests: RequestSlot;
+  readonly nodeRequests: PlaceCount;
   readonly counters: Float64Array;
   /** Random text that makes this thread's request ids its own. */
   readonly requestIdPrefix: string;

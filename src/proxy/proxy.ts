@@ -21,7 +21,7 @@ import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import type {BanOrder, CustomerAssignment, LimitExcesses, LoginEvents, RuleMatches, ThreadStart} from '#src/shared/messages.ts';
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {RateTables} from '#src/shared/rate-tables.ts';
-import {RequestSlot} from '#src/shared/request-slot.ts';
+import {PlaceCount} from '#src/shared/place-count.ts';
 import {Upstream, type ThreadLog} from '#src/upstream/upstream.ts';
 import {ExchangePool} from '#src/proxy/exchange-pool.ts';
 import {createGateBuilder} from '#src/proxy/gate-builder.ts';
@@ -89,11 +89,15 @@ export class Proxy {
       }),
     });
     const tunnels = new Tunnels(new ConnectionTable(memory.tunnelTable, threads, thread, 2 * memory.connectionsMax));
-    this.#gateway = new Gateway({clock, hash, bans, limitParts, upstream: this.#upstream, tables, tunnels, nodeRequests: new RequestSlot(memory.nodeRequests, threads, thread), counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
+    this.#gateway = new Gateway({clock, hash, bans, limitParts, upstream: this.#upstream, tables, tunnels, nodeRequests: new PlaceCount(memory.nodeRequests, threads, thread), counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
     const exchanges = new ExchangePool(this.#gateway);
     const connectionTable = new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax);
+    const handshakeTable = new ConnectionTable(memory.handshakeTable, threads, thread, memory.connectionsMax);
     const descriptors = new DescriptorBudget(memory, threads, connectionTable);
-    this.#edge = new Edge({clock, wheel, hash, bans, offences, connectionTable, descriptors, counters, acquireHandler: (downstream) => exchanges.acquire(downstream), reportBug}, node.timeouts, node.caps);
+    this.#edge = new Edge({
+      clock, wheel, hash, bans, offences, connectionTable, handshakeTable, descriptors, counters, reportBug,
+      findAccount: (customer) => tables.findConnectionAccount(customer), acquireHandler: (downstream) => exchanges.acquire(downstream),
+    }, node.timeouts, node.caps);
     this.#ticketKeys = Buffer.from(start.ticketKeys);
   }
 

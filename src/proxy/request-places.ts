@@ -10,18 +10,18 @@ import {findFairLevel} from '#src/balance/fair-shares.ts';
 import type {Clock} from '#src/core/clock.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
-import type {RequestSlot} from '#src/shared/request-slot.ts';
+import type {PlaceCount} from '#src/shared/place-count.ts';
 
 /** What a customer counts under. */
 export interface RequestAccount {
-  readonly slot: RequestSlot;
+  readonly slot: PlaceCount;
   readonly requestsMax: number;
   readonly weight: number;
 }
 
 export interface RequestPlacesParts {
   readonly clock: Clock;
-  readonly node: RequestSlot;
+  readonly node: PlaceCount;
   /** Those of all customers. */
   readonly accounts: () => Iterable<RequestAccount>;
 }

@@ -17,8 +17,9 @@ import {createBanScope, type BanScope} from '#src/shared/ban-table.ts';
 import {CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
-import {RequestSlot} from '#src/shared/request-slot.ts';
+import {PlaceCount} from '#src/shared/place-count.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
+import type {ConnectionAccount} from '#src/edge/connection-place.ts';
 import {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {PoolTls} from '#src/upstream/pool-tls.ts';
 import {UpstreamPool} from '#src/upstream/pool.ts';
@@ -49,6 +50,7 @@ export interface Customer {
   readonly hosts: readonly {readonly pattern: string; readonly site: Site}[];
   readonly tunnelCaps: TunnelCaps;
   readonly requests: RequestAccount;
+  readonly connections: ConnectionAccount;
 }
 
 export interface Site {
@@ -119,6 +121,10 @@ export class Tables {
     for (const {requests} of this.#customers.values()) yield requests;
   }
 
+  findConnectionAccount(customer: string): ConnectionAccount | undefined {
+    return this.#customers.get(customer)?.connections;
+  }
+
   remove(name: string): void {
     const customer = this.#customers.get(name);
     if (customer === undefined) return;
@@ -160,7 +166,8 @@ export class Tables {
       pools,
       hosts,
       tunnelCaps: compileTunnelCaps(snapshot, this.#hash),
-      requests: {slot: new RequestSlot(assignment.requests, this.#numbers.threads, this.#numbers.thread), requestsMax: snapshot.caps.requestsMax, weight: snapshot.weight},
+      connections: {customer: snapshot.name, count: this.#placeCount(assignment.connections), connectionsMax: snapshot.caps.connectionsMax},
+      requests: {slot: this.#placeCount(assignment.requests), requestsMax: snapshot.caps.requestsMax, weight: snapshot.weight},
     };
     for (const {hosts: patterns, routes} of snapshot.sites) {
       const parts = {customer: snapshot.name, site: patterns[0] ?? '', pools, gates, limitParts: this.#limitParts, customerLimits: limits.onRoute};
@@ -188,6 +195,10 @@ export class Tables {
       const {thread, threads} = this.#numbers;
       return new UpstreamEndpoint({customer: assignment.snapshot, pool, server, networks, slot: new EndpointSlot(slot, threads, thread), tls});
     });
+  }
+
+  #placeCount(slot: SlotRef): PlaceCount {
+    return new PlaceCount(slot, this.#numbers.threads, this.#numbers.thread);
   }
 
   #row(slot: SlotRef | undefined, length: number): Float64Array {

@@ -9,8 +9,10 @@ export interface CustomerAssignment {
   readonly counters: SlotRef;
   /** Counter rows by pool name, see `POOL_ROW_LENGTH`; the pool `''` counts what no pool answered. */
   readonly poolCounters: Readonly<Record<string, SlotRef>>;
-  /** Requests in flight, see `shared/request-slot.ts`. */
+  /** Requests in flight, see `shared/place-count.ts`. */
   readonly requests: SlotRef;
+  /** Open connections, the same. */
+  readonly connections: SlotRef;
   /** Endpoint slots by `endpointKey(pool, server)`. */
   readonly endpoints: Readonly<Record<string, SlotRef>>;
 }
@@ -35,6 +37,8 @@ export interface SharedMemory {
   readonly loginMemory: SharedArrayBuffer;
   /** Connection counts by client, see `shared/connection-table.ts`. */
   readonly connectionTable: SharedArrayBuffer;
+  /** The same for TLS handshakes in flight. */
+  readonly handshakeTable: SharedArrayBuffer;
   /** The same for tunnels by client and by customer, which makes two entries each. */
   readonly tunnelTable: SharedArrayBuffer;
   /** Connections that `connectionTable` can hold: an upper bound of every cap that is configured while the process lives. */

@@ -5,6 +5,7 @@ import type {Configuration} from '#src/control/configuration.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {CUSTOMER, CUSTOMER_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
+import {PlaceCount} from '#src/shared/place-count.ts';
 import {makeCustomer, makePool, makeSnapshot} from '#test/control/fixtures/snapshots.ts';
 
 const THREADS = 2, HOUR_MS = 3_600_000;
@@ -111,6 +112,29 @@ test('what a dead thread had in flight is taken back, on former endpoints too', 
   assert.deepEqual(['acme', 'globex'].map(customer => endpointOf(before, customer).requests), [0, 0]);
   assert.deepEqual(['acme', 'globex'].map(customer => endpointOf(before, customer).connections), [0, 0]);
 });
+
+for (const kind of ['requests', 'connections'] as const) {
+  test(`${kind} of a dead thread are taken back, and those that are left keep what a removed customer had`, () => {
+    const book = new SlotBook(THREADS);
+    const before = assign(book, [ACME]);
+    const ref = before.assignments.get('acme')?.[kind];
+    assert.ok(ref !== undefined);
+    const [one, two] = [0, 1].map((thread) => new PlaceCount(ref, THREADS, thread));
+    assert.ok(one !== undefined && two !== undefined);
+    one.begin();
+    two.begin();
+    book.forgetThread(1);
+    assert.equal(one.total, 1);
+    rowOf(before, 'acme')[CUSTOMER.bytesSent] = 7;
+    const after = assign(book, []);
+    book.sweep(after, 0);
+    book.sweep(after, HOUR_MS);
+    assert.equal(rowOf(before, 'acme')[CUSTOMER.bytesSent], 7);
+    one.end();
+    book.sweep(after, HOUR_MS + 1);
+    assert.equal(rowOf(before, 'acme')[CUSTOMER.bytesSent], 0);
+  });
+}
 
 test('tunnels of a dead thread are closed, those of others are not', () => {
   const book = new SlotBook(THREADS);

@@ -9,6 +9,7 @@ import {
   CUSTOMER, CUSTOMER_ROW_LENGTH, durationColumn, faultColumn, NODE, NODE_ROW_LENGTH, openRow, POOL_ROW_LENGTH, rowsByteLength,
 } from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
+import {PlaceCount} from '#src/shared/place-count.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 import {HEALTH, makeCustomer, makePool, makeSnapshot} from '#test/control/fixtures/snapshots.ts';
 
@@ -52,10 +53,12 @@ test('the rows of all threads are added up', async () => {
     add(sources.node, NODE_ROW_LENGTH, thread, faultColumn('host_unknown'), amount);
     add(acme?.counters, CUSTOMER_ROW_LENGTH, thread, CUSTOMER.bytesSent, amount);
     add(acme?.poolCounters['web'], POOL_ROW_LENGTH, thread, 2, amount);
+    new PlaceCount(acme?.connections ?? assert.fail(), THREADS, thread).begin();
     add(acme?.poolCounters[''], POOL_ROW_LENGTH, thread, 4, 1);
   }
   const series = await scrape(sources);
   assert.equal(series.get('torwart_connections_total'), 7);
+  assert.equal(series.get('torwart_customer_connections_open{customer="acme"}'), 2);
   assert.equal(series.get('torwart_connections_open'), 5);
   assert.equal(series.get('torwart_login_guard_total{customer="acme",guard="shop",stage="limited",detection="stuffing"}'), 4);
   assert.deepEqual([series.get('torwart_fleet_store_up'), series.get('torwart_fleet_exchanges_total{outcome="failed"}'), series.get('torwart_fleet_untold_total')], [1, 1, 2]);

@@ -1,7 +1,7 @@
 /** Every code of the table of faults is provoked once, alone, by what a client or an application can do. */
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
-import type {CustomerSnapshot} from '#src/config/snapshot.ts';
+import type {CapsSnapshot, CustomerSnapshot} from '#src/config/snapshot.ts';
 import {FAULT_CODES, type FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
@@ -70,6 +70,8 @@ async function probe(proxy: ProxyHarness, context: TestContext): Promise<void> {
 
 const PAIRS = {acme: await makeCertificate(['acme.test']), other: await makeCertificate(['other.test'])} as const;
 
+const CAPS: CapsSnapshot = {connectionsMax: 9, connectionsPerClientMax: 9, handshakesMax: 9, handshakesPerClientMax: 9, requestsMax: 9};
+
 function secure(tlsHandshakeMs: number = TIMEOUTS.tlsHandshakeMs): () => HarnessOptions {
   const owners = (['acme', 'other'] as const).map((name): CustomerSnapshot => customer(name, {
     certificates: [certificate(PAIRS[name], [`${name}.test`])], pools: [pool('app', [1])], sites: [site([`${name}.test`], [route('/')])],
@@ -137,14 +139,23 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
     }
     proxy.pass(ROUTE_TIMEOUTS.responseIdleMs + 500);
   },
-  connections_per_client: through(() => ({node: {caps: {connectionsMax: 10, connectionsPerClientMax: 1, requestsMax: 1000}}}), async (proxy, context) => {
+  connections_per_client: through(() => ({node: {caps: {...CAPS, connectionsPerClientMax: 1}}}), async (proxy, context) => {
     await proxy.connect(context);
     await (await proxy.connect(context)).ended();
     assert.equal((await proxy.connect(context, 'http', '127.0.0.2')).end, 'none', 'another client is let in');
   }),
-  connections_total: through(() => ({node: {caps: {connectionsMax: 1, connectionsPerClientMax: 1, requestsMax: 1000}}}), async (proxy, context) => {
+  connections_total: through(() => ({node: {caps: {...CAPS, connectionsMax: 1}}}), async (proxy, context) => {
     await proxy.connect(context);
     await (await proxy.connect(context, 'http', '127.0.0.2')).ended();
+  }),
+  handshakes_per_client: through(() => ({node: {listeners: [HTTPS], caps: {...CAPS, handshakesPerClientMax: 1}}}), async (proxy, context) => {
+    await proxy.connect(context, 'https');
+    assert.equal(await (await proxy.connect(context, 'https')).ended(), 'reset');
+    assert.equal((await proxy.connect(context, 'https', '127.0.0.2')).end, 'none', 'another client is let in');
+  }),
+  handshakes_total: through(() => ({node: {listeners: [HTTPS], caps: {...CAPS, handshakesMax: 1}}}), async (proxy, context) => {
+    await proxy.connect(context, 'https');
+    assert.equal(await (await proxy.connect(context, 'https', '127.0.0.2')).ended(), 'reset');
   }),
   descriptors_exhausted: through(() => ({descriptorsMax: 1}), async (proxy, context) => { await (await proxy.connect(context)).ended(); }),
   sni_unknown: through(secure(), async (proxy, context) => { await proxy.connectTls(context, {servername: 'unknown.test'}); }),
@@ -152,12 +163,13 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
   tls_timeout: through(secure(20), async (proxy, context) => { await (await proxy.connect(context, 'https')).ended(); }),
   endpoint_unavailable: through(() => ({customers: [acme([])]}), probe),
   endpoint_saturated: through(({upstream}) => ({customers: [acme([upstream.port], {pool: {connectionsMax: 0}})]}), probe),
-  requests_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, requestsMax: 0}}]}), probe),
-  requests_total: through(({upstream}) => ({customers: [acme([upstream.port])], node: {caps: {connectionsMax: 9, connectionsPerClientMax: 9, requestsMax: 0}}}), probe),
+  requests_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, requestsMax: 0}}]}), probe),
+  requests_total: through(({upstream}) => ({customers: [acme([upstream.port])], node: {caps: {...CAPS, requestsMax: 0}}}), probe),
+  connections_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 0, requestsMax: 1}}]}), probe),
   share_exceeded: async ({upstream}, context) => {
     upstream.respond = () => null;
     const customers = [acme([upstream.port]), customer('globex', {})];
-    const proxy = await ProxyHarness.start(context, {customers, node: {caps: {connectionsMax: 9, connectionsPerClientMax: 9, requestsMax: 4}}});
+    const proxy = await ProxyHarness.start(context, {customers, node: {caps: {...CAPS, requestsMax: 4}}});
     for (let i = 0; i < 4; i++) {
       await probe(proxy, context);
       if (i < 3) await upstream.nextRequest();

@@ -15,6 +15,7 @@ import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
 import {CUSTOMER, CUSTOMER_ROW_LENGTH, NODE, NODE_ROW_LENGTH, faultColumn, openRow, type NodeColumn} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type BanOrder, type CustomerAssignment, type SharedMemory, type ThreadStart} from '#src/shared/messages.ts';
+import {PlaceCount} from '#src/shared/place-count.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {FakeTime} from '#test/support/fake-time.ts';
 import {connectRaw, connectRawTls, type RawClient, type TlsClient} from '#test/support/raw-client.ts';
@@ -131,6 +132,13 @@ export class ProxyHarness {
     const assignment = this.#assignments.get(customer);
     if (assignment === undefined) throw new Error('there is no such customer');
     return openRow(assignment.counters, CUSTOMER_ROW_LENGTH, 0)[CUSTOMER[column]] ?? 0;
+  }
+
+  /** Open connections of a customer. */
+  connectionsOf(customer: string): number {
+    const assignment = this.#assignments.get(customer);
+    if (assignment === undefined) throw new Error('there is no such customer');
+    return new PlaceCount(assignment.connections, 1, 0).total;
   }
 
   slot(customer: string, pool: string, port: number, address = '127.0.0.1'): EndpointSlot {

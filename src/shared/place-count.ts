@@ -1,16 +1,16 @@
 /**
- * How many requests are in flight, of one customer or of the node: a total over all threads, and each thread's own part of it, so that the
- * part of a thread that died can be taken back.
+ * How many places of one kind are taken, of one customer or of the node (requests in flight, open connections): a total over all threads,
+ * and each thread's own part of it, so that the part of a thread that died can be taken back.
  */
 import type {SlotRef} from '#src/shared/slots.ts';
 
 const TOTAL = 0, THREADS = 1;
 
-export function requestSlotByteLength(threads: number): number {
+export function placeCountByteLength(threads: number): number {
   return (THREADS + threads) * Int32Array.BYTES_PER_ELEMENT;
 }
 
-export class RequestSlot {
+export class PlaceCount {
   readonly #cells: Int32Array;
   readonly #own: number;
 

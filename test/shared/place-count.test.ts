@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {RequestSlot, requestSlotByteLength} from '#src/shared/request-slot.ts';
+import {PlaceCount, placeCountByteLength} from '#src/shared/place-count.ts';
 
 test('counts over all threads, and takes back what a dead one had', () => {
-  const ref = {buffer: new SharedArrayBuffer(requestSlotByteLength(3)), byteOffset: 0};
-  const [one, two, three] = [0, 1, 2].map((thread) => new RequestSlot(ref, 3, thread));
+  const ref = {buffer: new SharedArrayBuffer(placeCountByteLength(3)), byteOffset: 0};
+  const [one, two, three] = [0, 1, 2].map((thread) => new PlaceCount(ref, 3, thread));
   assert.ok(one !== undefined && two !== undefined && three !== undefined);
   assert.deepEqual([one.begin(), two.begin(), two.begin(), three.begin()], [1, 2, 3, 4]);
   one.end();
   assert.equal(three.total, 3);
-  new RequestSlot(ref, 3, 1).forgetThread();
+  new PlaceCount(ref, 3, 1).forgetThread();
   assert.equal(one.total, 1, 'the others keep theirs');
   three.end();
   two.begin();
