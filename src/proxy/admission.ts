@@ -14,7 +14,7 @@ import {isGrpcCall} from '#src/policy/grpc.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
 import {createRuleSubject, matchesRule, type RuleSet} from '#src/policy/rules.ts';
 import {takeLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
-import {planDeadline} from '#src/proxy/call.ts';
+import {planDeadline, takesCalls} from '#src/proxy/call.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {LoginAttempt} from '#src/proxy/login-attempt.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
@@ -26,6 +26,7 @@ const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK
 /** Fills `facts`. Null where the request may be served by `facts.route`, or must be sent to `facts.httpsLocation`. */
 export function admit(gateway: Gateway, downstream: Downstream, head: RequestHead, facts: RequestFacts): FaultCode | null {
   takeFacts(head, facts);
+  facts.isGrpc = downstream.protocol === 'HTTP/2' && isGrpcCall(head);
   const client = findClient(gateway, downstream, head, facts);
   return checkNodeBan(gateway, downstream, client)
     ?? checkLimits(gateway, gateway.limits.onArrival, head, facts)
@@ -54,7 +55,6 @@ function takeFacts(head: RequestHead, facts: RequestFacts): void {
   facts.userAgent = head.userAgent;
   facts.referer = head.referer;
   facts.accept = head.accept;
-  facts.isGrpc = isGrpcCall(head);
   facts.isExtendedConnect = head.isExtendedConnect;
 }
 
@@ -173,6 +173,7 @@ function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFact
   }
   const route = match.value;
   facts.route = route;
+  facts.isGrpc &&= takesCalls(route);
   if (!route.snapshot.encodedSlashAllowed && hasEncodedSlash(path)) return 'path_ambiguous';
   if (!isAllowed(route.access, client.ip)) return 'access_denied';
   const guard = route.pool === null ? null : facts.site?.customer.logins?.find(head.method, normalTarget) ?? null;

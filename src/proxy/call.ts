@@ -13,14 +13,17 @@ import type {UpstreamStream} from '#src/upstream/upstream-stream.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
 import type {Route} from '#src/proxy/tables.ts';
 
-/** Only applications of HTTP/2 have calls. */
-function takesCalls({pool}: Route): boolean {
+/**
+ * gRPC is HTTP/2 on both sides. Whatever else says that it is, is a request like any other: else a client could choose by a field that its
+ * body is not collected, that it may trickle, and that a refusal looks like a success.
+ */
+export function takesCalls({pool}: Route): boolean {
   return pool !== null && pool.snapshot.protocol !== 'http1';
 }
 
 /** Fills in until when the client of a call waits. One that does not wait at all costs no application anything. */
 export function planDeadline(head: RequestHead, facts: RequestFacts): FaultCode | null {
-  if (!facts.isGrpc || facts.route === null || !takesCalls(facts.route)) return null;
+  if (!facts.isGrpc || facts.route === null) return null;
   const timeoutMs = readCallTimeout(head);
   if (timeoutMs === null) return 'grpc_timeout_invalid';
   facts.deadlineMs = facts.startedMs + timeoutMs;
@@ -29,7 +32,7 @@ export function planDeadline(head: RequestHead, facts: RequestFacts): FaultCode 
 
 /** Fills in whether trailers pass: where the route says so, and for gRPC, which cannot do without. */
 export function planTrailers(route: Route, head: RequestHead, facts: RequestFacts, {protocol}: Downstream): void {
-  facts.passesTrailers = route.snapshot.trailers || (facts.isGrpc && takesCalls(route));
+  facts.passesTrailers = route.snapshot.trailers || facts.isGrpc;
   facts.takesTrailers = facts.passesTrailers && (protocol === 'HTTP/2' || acceptsTrailers(head));
 }
 
@@ -63,7 +66,7 @@ export function allowSilence(head: ResponseHead, {timeouts}: Route['snapshot'], 
 
 /** Ends a call that had an answer already: its status is in the trailers. False where it has to be cut. */
 export function endCall(fault: FaultCode, {isGrpc}: RequestFacts, downstream: Downstream): boolean {
-  if (!isGrpc || downstream.protocol !== 'HTTP/2' || FAULTS[fault].status === 0) return false;
+  if (!isGrpc || FAULTS[fault].status === 0) return false;
   downstream.endResponse(grpcStatusLines(fault));
   return true;
 }

@@ -4,8 +4,12 @@ import http2 from 'node:http2';
 import {test} from 'node:test';
 import {FAULTS, FAULT_CODES} from '#src/core/faults.ts';
 import {grpcStatusLines} from '#src/policy/grpc.ts';
-import {eventually} from '#test/support/eventually.ts';
+import {eventually, settle} from '#test/support/eventually.ts';
+import {FakeUpstream} from '#test/support/fake-upstream.ts';
+import {statusOf} from '#test/support/raw-message.ts';
+import {acme} from '#test/support/snapshots.ts';
 import {call, connect, start} from '#test/upstream/grpc-stage.ts';
+import {ask, startApplication, startProxy} from '#test/upstream/http2-stage.ts';
 
 test('unary: metadata, message, and the status in the trailers', async (context) => {
   const {application, session} = await start(context);
@@ -86,6 +90,34 @@ test('a route that is not there is unimplemented', async (context) => {
   failed.stream.end('x');
   await eventually('it is over', () => failed.isOver);
   assert.deepEqual([failed.head[':status'], failed.head['grpc-status']], [200, '12']);
+});
+
+test('the type of gRPC alone buys nothing: to a pool of HTTP/1.1 it is a request like any other', async (context) => {
+  const upstream = await FakeUpstream.start(context);
+  const {session} = await start(context, {pool: {protocol: 'http1', servers: acme([upstream.port]).pools[0]?.servers ?? []}});
+  const upload = call(session);
+  upload.stream.write('drop');
+  await settle();
+  assert.equal(upstream.peers.length, 0, 'its body is collected');
+  upload.stream.end();
+  await eventually('it is answered', () => upload.isOver);
+  assert.deepEqual([upload.head[':status'], upload.head['grpc-status']], [200, undefined]);
+  await upstream.stop();
+  const refused = call(session);
+  refused.stream.end('x');
+  await eventually('it is answered', () => refused.isOver);
+  assert.deepEqual([refused.head[':status'], refused.head['grpc-status']], [502, undefined]);
+});
+
+test('nor does it over HTTP/1.1', async (context) => {
+  const application = await startApplication(context);
+  application.respond = (stream) => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+  const proxy = await startProxy(context, [application.port]);
+  const client = await proxy.connect(context);
+  client.send('POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-type: application/grpc\r\ncontent-length: 2\r\n\r\nx');
+  await settle();
+  assert.equal(application.sessions, 0, 'its body is collected');
+  assert.equal(statusOf(await ask(context, proxy, 'POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-type: application/grpc\r\ncontent-length: 1\r\n\r\nx')), 502);
 });
 
 test('1,000 calls at once', async (context) => {
