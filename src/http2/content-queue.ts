@@ -8,7 +8,7 @@ const POOLED_BYTES_MIN = 16 * 1024;
 
 interface Piece {
   readonly bytes: Buffer;
-  readonly end: number;
+  end: number;
   readonly isPooled: boolean;
 }
 
@@ -25,13 +25,22 @@ export class ContentQueue {
   /** Takes a copy. */
   push(bytes: Buffer, start: number, end: number): void {
     for (let at = start; at < end;) {
-      const length = Math.min(end - at, this.#pool.bytesPerBuffer);
-      const isPooled = length >= POOLED_BYTES_MIN;
-      const copy = isPooled ? this.#pool.acquire() : Buffer.allocUnsafeSlow(length);
-      bytes.copy(copy, 0, at, at + length);
-      this.#pieces.push({bytes: copy, end: length, isPooled});
+      let last = this.#pieces.at(-1);
+      if (last === undefined || last.end === last.bytes.length) last = this.#addPiece(Math.min(end - at, this.#pool.bytesPerBuffer), last);
+      const length = Math.min(end - at, last.bytes.length - last.end);
+      bytes.copy(last.bytes, last.end, at, at + length);
+      last.end += length;
       at += length;
     }
+  }
+
+  /** Behind another one with room for more than what is there: whoever sends a byte at a time must not make a piece of each. */
+  #addPiece(length: number, before: Piece | undefined): Piece {
+    const isPooled = length >= POOLED_BYTES_MIN;
+    const room = before === undefined ? length : Math.max(length, Math.min(2 * before.bytes.length, POOLED_BYTES_MIN));
+    const piece: Piece = {bytes: isPooled ? this.#pool.acquire() : Buffer.allocUnsafeSlow(room), end: 0, isPooled};
+    this.#pieces.push(piece);
+    return piece;
   }
 
   /** Moves the next `length` bytes, of as many pieces as that takes. There must be as many. */

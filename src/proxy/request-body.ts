@@ -2,11 +2,9 @@
  * The body of a request on its way upstream. Up to the route's buffer it is collected before an upstream is dialled, so that a slow
  * client never occupies an application's worker; what is larger streams with Torwart's own framing.
  */
+import {PieceList} from '#src/core/piece-list.ts';
 import {BODY_CHUNKED} from '#src/http1/framing.ts';
 import {NO_BODY, type UpstreamStream} from '#src/upstream/upstream-stream.ts';
-
-/** So many pieces become one. A client may send chunks of one byte, and none of them may cost an object for long. */
-const LOOSE_PIECES_MAX = 64;
 
 /** Methods whose requests say that they have no body (RFC 9110 §8.6). */
 const ANNOUNCES_EMPTY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
@@ -19,9 +17,7 @@ export class RequestBody {
   isReplayable = true;
   /** Lines, once it is complete. */
   trailers = '';
-  #chunks: Buffer[] = [];
-  /** How many of them, from the first, were joined. */
-  #joined = 0;
+  readonly #collected = new PieceList();
   #declaredLength = 0;
   #isEmptyDeclared = false;
 
@@ -31,46 +27,41 @@ export class RequestBody {
     this.isComplete = declaredLength === 0;
     this.isReplayable = true;
     this.trailers = '';
-    this.#chunks = [];
-    this.#joined = 0;
+    this.#collected.clear();
     this.#declaredLength = declaredLength;
     this.#isEmptyDeclared = isEmptyDeclared;
   }
 
   /** What has been collected. */
   get pieces(): readonly Buffer[] {
-    return this.#chunks;
+    return this.#collected.pieces;
   }
 
   collect(bytes: Buffer): void {
     this.received += bytes.length;
-    this.#chunks.push(bytes);
-    if (this.#chunks.length - this.#joined === LOOSE_PIECES_MAX) {
-      this.#chunks.push(Buffer.concat(this.#chunks.splice(this.#joined)));
-      this.#joined = this.#chunks.length;
-    }
+    this.#collected.add(bytes);
   }
 
   drop(): void {
-    this.#chunks = [];
+    this.#collected.clear();
   }
 
   /** @param head without framing and empty line */
   sendRequest(stream: UpstreamStream, method: string, head: string): void {
     // Behind a length there is no place for trailers.
     if (this.trailers !== '') {
-      stream.sendRequest(head, BODY_CHUNKED, this.#chunks);
+      stream.sendRequest(head, BODY_CHUNKED, this.pieces);
       return;
     }
     if (this.isComplete && this.received === 0) {
       const isAnnounced = this.#isEmptyDeclared || ANNOUNCES_EMPTY.has(method) || this.#declaredLength === BODY_CHUNKED;
-      stream.sendRequest(head, isAnnounced ? 0 : NO_BODY, this.#chunks);
+      stream.sendRequest(head, isAnnounced ? 0 : NO_BODY, this.pieces);
       return;
     }
-    stream.sendRequest(head, this.isComplete ? this.received : this.#declaredLength, this.#chunks);
+    stream.sendRequest(head, this.isComplete ? this.received : this.#declaredLength, this.pieces);
     if (!this.isComplete) {
       this.isReplayable = false;
-      this.#chunks = [];
+      this.#collected.clear();
     }
   }
 

@@ -2,6 +2,7 @@
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
+import {PieceList} from '#src/core/piece-list.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {ERROR} from '#src/http2/frames.ts';
@@ -24,7 +25,7 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
   #method = '';
   /** What is to be sent when the stream begins. */
   #lines = '';
-  #pieces: readonly Buffer[] = [];
+  readonly #waitingContent = new PieceList();
   #pendingBytes = 0;
   #trailers = '';
   #interims = 0;
@@ -74,8 +75,7 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
 
   sendRequest(head: string, length: number, pieces: readonly Buffer[]): void {
     this.#lines = toHttp2Lines(head, length, this.#connection.endpoint.tls === null ? 'http' : 'https');
-    this.#pieces = pieces;
-    for (const piece of pieces) this.#pendingBytes += piece.length;
+    for (const piece of pieces) this.#keep(piece);
     this.waitFor('connect');
     this.#connection.add(this);
   }
@@ -83,13 +83,17 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
   sendContent(bytes: Buffer): void {
     const stream = this.#stream;
     if (stream === null) {
-      this.#pieces = [...this.#pieces, bytes];
-      this.#pendingBytes += bytes.length;
+      this.#keep(bytes);
       return;
     }
     this.#connection.session.sendContent(stream, bytes, 0, bytes.length);
     this.#connection.scheduleFlush();
     this.#waitIfBackedUp();
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#waitingContent.add(bytes);
+    this.#pendingBytes += bytes.length;
   }
 
   #waitIfBackedUp(): void {
@@ -117,10 +121,10 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
     this.#stream = stream;
     this.#phase = 'head';
     this.#receivedBefore = this.#connection.bytesReceived;
-    for (const piece of this.#pieces) session.sendContent(stream, piece, 0, piece.length);
+    for (const piece of this.#waitingContent.pieces) session.sendContent(stream, piece, 0, piece.length);
     if (this.isRequestEnded) session.endMessage(stream, this.#trailers);
     this.#lines = '';
-    this.#pieces = [];
+    this.#waitingContent.clear();
     this.waitWithinRequest();
     this.#tell((handler) => handler.onUpstreamConnected());
     if (wasBackedUp && !this.isBackedUp) this.#tell((handler) => handler.onUpstreamDrain());
@@ -224,7 +228,7 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
     if (this.#phase === 'closed') return null;
     this.#handler = null;
     this.#phase = 'closed';
-    this.#pieces = [];
+    this.#waitingContent.clear();
     this.upstream.wheel.disarm(this);
     this.#connection.endpoint.slot.endRequest();
     this.#connection.release(this, this.#stream);

@@ -107,6 +107,16 @@ describe('content that waits', () => {
     }
   }));
 
+  test('bytes that come one at a time cost what bytes cost, and not a buffer each', (context) => {
+    const allocate = context.mock.method(Buffer, 'allocUnsafeSlow');
+    const queue = new ContentQueue(new BufferPool(BUFFER_BYTES, 4));
+    const source = Buffer.from('x');
+    for (let i = 0; i < 256 * 1024; i++) queue.push(source, 0, 1);
+    assert.ok(allocate.mock.callCount() < 64, `${allocate.mock.callCount()} buffers`);
+    const bytes = allocate.mock.calls.reduce((sum, {result}) => sum + (result?.length ?? 0), 0);
+    assert.ok(bytes < 2 * 256 * 1024, `${bytes} bytes`);
+  });
+
   test('gives its buffers back when it is emptied and when it is given up', () => {
     const pool = new BufferPool(BUFFER_BYTES, 4);
     const known = pool.acquire();
