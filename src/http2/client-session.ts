@@ -63,6 +63,8 @@ export class ClientSession<Context> extends Session<Context> {
   #nextStreamId = 1;
   /** The highest stream that the server may still answer. */
   #lastServedId = STREAM_ID_MAX;
+  /** What the server may have sent of streams before it knew that they are given up. */
+  #strayBytesLeft = 0;
 
   constructor(workspace: ClientWorkspace, handler: ClientHandler<Context>, nowMs: number) {
     super(CLIENT_SIDE, workspace, handler, nowMs);
@@ -131,8 +133,19 @@ export class ClientSession<Context> extends Session<Context> {
   }
 
   override resetStream(stream: Stream<Context>, code: ErrorCode): void {
+    this.#expectStrays(stream);
     super.resetStream(stream, code);
     this.glitches.forgive('stray', STRAYS_FORGIVEN);
+  }
+
+  #expectStrays({isReceiving, receiveWindow}: Stream<Context>): void {
+    if (isReceiving) this.#strayBytesLeft += Math.max(0, receiveWindow);
+  }
+
+  /** In frames of any size: clients that cancel must not be able to make a flood of them, which would end their siblings. */
+  override onStrayContent(streamId: number, length: number): void {
+    if (length === 0 || length > this.#strayBytesLeft || this.registry.absence(streamId) !== 'reset') super.onStrayContent(streamId, length);
+    else this.#strayBytesLeft -= length;
   }
 
   // Responses.
@@ -211,6 +224,7 @@ export class ClientSession<Context> extends Session<Context> {
   }
 
   override onStreamFault(stream: Stream<Context>, code: ErrorCode, fault: FaultCode): void {
+    this.#expectStrays(stream);
     super.onStreamFault(stream, code, UPSTREAM_FAULTS[fault] ?? fault);
   }
 

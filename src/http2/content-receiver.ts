@@ -21,8 +21,8 @@ export interface ContentObserver<Context> {
   /** The message of the peer is complete. */
   onReceived(stream: Stream<Context>): void;
   onGlitch(glitch: Glitch): void;
-  /** A frame of a stream that is not alive. */
-  onStray(streamId: number): void;
+  /** Content of a stream that is not alive, with its padding. */
+  onStrayContent(streamId: number, length: number): void;
   /** More than a window allows. */
   onWindowExceeded(): void;
 }
@@ -80,7 +80,7 @@ export class ContentReceiver<Context> implements ContentSink {
       stream.bytesReceived += FRAME_HEADER_BYTES + length;
     }
     if (this.#window < 0 || (stream !== null && stream.receiveWindow < 0)) this.#parts.observer.onWindowExceeded();
-    else if (stream === null) this.#parts.observer.onStray(streamId);
+    else if (stream === null) this.#parts.observer.onStrayContent(streamId, length);
     else if (!stream.isHeadComplete) this.#parts.observer.onStreamFault(stream, ERROR.PROTOCOL_ERROR, 'h2_protocol');
     else if (!stream.advance('receive_data')) this.#parts.observer.onStreamFault(stream, ERROR.STREAM_CLOSED, 'h2_protocol');
   }

@@ -207,6 +207,10 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
     }
   }
 
+  onStrayContent(streamId: number, _length: number): void {
+    this.onStray(streamId);
+  }
+
   onWindowExceeded(): void {
     this.onViolation(ERROR.FLOW_CONTROL_ERROR, 'h2_flow_control');
   }

@@ -34,7 +34,8 @@ export class StreamRegistry<Context> {
   absence(streamId: number): Absence {
     // Streams with even numbers are the server's, and this one opens none.
     if (streamId > this.lastStreamId || streamId % 2 === 0) return 'idle';
-    return this.#reset?.includes(streamId) === true ? 'reset' : 'over';
+    // What has been forgotten may be one of those: siblings must not pay for that.
+    return this.#reset?.includes(streamId) === true || this.#resetCount > LIMITS.h2ResetsRemembered ? 'reset' : 'over';
   }
 
   add(stream: Stream<Context>): void {

@@ -147,6 +147,27 @@ describe('responses', () => {
     assert.deepEqual(peer.events, ['response 3 200, body 0', 'end 3']);
   });
 
+  test('nor where clients cancel many at once, each of them with a window of small frames on its way: siblings go on', () => {
+    const peer = ready();
+    const sibling = peer.ask('GET');
+    const cancelled = Array.from({length: LIMITS.h2UpstreamResetsMax}, () => {
+      const stream = peer.ask('GET');
+      peer.session.resetStream(stream, ERROR.CANCEL);
+      return stream.id;
+    });
+    for (const id of cancelled) peer.send(head(id), ...Array.from({length: 128}, () => data(id, Buffer.alloc(LIMITS.h2UpstreamWindowBytes / 128))));
+    peer.send(head(sibling.id, OK, FLAG.END_STREAM));
+    assert.deepEqual(peer.events, ['response 1 200, body 0', 'end 1']);
+  });
+
+  test('nor may a server send more than those windows for ever', () => {
+    const peer = ready();
+    peer.session.resetStream(peer.ask('GET'), ERROR.CANCEL);
+    for (let sent = 0; sent < LIMITS.h2UpstreamWindowBytes; sent += 1024) peer.send(data(1, Buffer.alloc(1024)));
+    for (let i = 0; i < 1500; i++) peer.send(data(1, 'x'));
+    assert.deepEqual(peer.events, ['error ENHANCE_YOUR_CALM upstream_h2_flood']);
+  });
+
   test('an empty frame before the trailers of each response is no flood (nghttp2 sends one)', () => {
     const peer = ready();
     for (let i = 0; i < 500; i++) {
