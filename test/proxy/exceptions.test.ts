@@ -16,6 +16,7 @@ import {Gateway} from '#src/proxy/gateway.ts';
 import {RequestBody} from '#src/proxy/request-body.ts';
 import {RequestRecord} from '#src/proxy/request-record.ts';
 import {Tunnels} from '#src/proxy/tunnels.ts';
+import {PlaceCount} from '#src/shared/place-count.ts';
 import {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {UpstreamPool} from '#src/upstream/pool.ts';
 import {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
@@ -154,6 +155,19 @@ describe('HTTP/2', () => {
       await assertUnharmed(context, stage);
     });
   }
+});
+
+test('a log line that fails half way gives the place of its request back once', async (context) => {
+  const upstream = await FakeUpstream.start(context);
+  const proxy = await ProxyHarness.start(context, {customers: [acme([upstream.port])]});
+  const restore = sabotage([Gateway, 'timeFragment', 1]);
+  context.after(restore);
+  const client = await proxy.connect(context);
+  client.send(PROBE);
+  await client.ended();
+  restore();
+  await assertUnharmed(context, {proxy, upstream});
+  assert.equal(new PlaceCount(proxy.memory.nodeRequests, 1, 0).total, 0);
 });
 
 test('a log line that always fails costs its connections, in whatever way they end, and never the thread', async (context) => {
