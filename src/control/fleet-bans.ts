@@ -122,7 +122,7 @@ export class FleetBans {
   async exchange(ask: AskStore): Promise<void> {
     await this.#publish(ask);
     for (let round = 0; round < COMMANDS_PER_ROUND; round++) {
-      const isMore = await this.#read(ask);
+      const isMore = await this.#read(ask, round === 0);
       if (!isMore) return;
     }
   }
@@ -154,11 +154,14 @@ export class FleetBans {
     }
   }
 
-  /** Whether there is more. */
-  async #read(ask: AskStore): Promise<boolean> {
+  /**
+   * Whether there is more.
+   * @param mayBeNew one that is another each time that it is asked is met only so often: that is work for each ban that stands
+   */
+  async #read(ask: AskStore, mayBeNew: boolean): Promise<boolean> {
     const reply = await ask(['EVAL', READ, String(KEYS.length), ...KEYS, this.#cursor, String(ENTRIES_PER_COMMAND), this.#seal.newEpoch()]);
     const [epoch, ...changes] = readTexts(reply);
-    if (epoch !== this.#epoch) return this.#meet(epoch ?? '');
+    if (epoch !== this.#epoch) return mayBeNew && this.#meet(epoch ?? '');
     for (let at = 0; at + 2 < changes.length; at += 3) {
       const [field = '', score = '', value = ''] = changes.slice(at, at + 3);
       this.#consider(field, value);

@@ -95,6 +95,8 @@ export class StoreClient {
       this.#loseOf(socket, error instanceof Error ? error.message : String(error));
       return;
     }
+    // What came behind the last answer, in the same piece, may have ended it already.
+    if (this.#socket !== socket) return;
     this.#readySinceMs = performance.now();
     this.#options.onReady();
   }

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import {describe, test, type TestContext} from 'node:test';
 import type {FleetSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
-import type {Ban} from '#src/control/ban-book.ts';
+import type {Ban, BanBook} from '#src/control/ban-book.ts';
 import {BanKeeper} from '#src/control/ban-keeper.ts';
 import {Fleet, FLEET_TIMINGS} from '#src/control/fleet.ts';
+import {FleetBans} from '#src/control/fleet-bans.ts';
 import {FleetSeal} from '#src/control/fleet-seal.ts';
 import {createSharedMemory} from '#src/control/shared-memory.ts';
 import {createLogLines, type LogLine} from '#test/control/fixtures/log-lines.ts';
@@ -71,6 +72,16 @@ async function lookedAt({fleet}: Node): Promise<void> {
   const before = fleet.report()?.exchanges.done ?? 0;
   await eventually('the store was read', () => (fleet.report()?.exchanges.done ?? 0) >= before + 3);
 }
+
+test('a store that has another name each time is met once a second, and not at each question: that is work for every ban', async () => {
+  const {log} = createLogLines();
+  const listed = {times: 0};
+  const book = {list: () => { listed.times++; return []; }} as unknown as BanBook;
+  const bans = new FleetBans({book, secret: SECRET, log, now: () => Date.now()});
+  let asked = 0;
+  await bans.exchange(() => Promise.resolve([String(asked++)]));
+  assert.deepEqual([listed.times, asked], [1, 2]);
+});
 
 describe('shared', () => {
   test('a ban on one node is one on all, as it stands there, and so is its end', async (context) => {

@@ -58,6 +58,14 @@ test('it proves who it is before anything else', async (context) => {
   assert.equal(fake.received, Buffer.from('*3\r\n$4\r\nAUTH\r\n$7\r\ntorwart\r\n$6\r\npass\u00e4\r\n*1\r\n$4\r\nPING\r\n').toString('latin1'));
 });
 
+test('one that says more than it was asked, in the same piece, is never ready', async (context) => {
+  const fake = await startFake(context);
+  fake.answer = () => '+PONG\r\n+more\r\n';
+  const stage = start(context, fake.port);
+  await eventually('it was tried again', () => stage.reasons.length >= 3);
+  assert.deepEqual([stage.ready, new Set(stage.reasons)], [0, new Set(['an answer that nobody has asked for'])]);
+});
+
 test('answers belong to commands in their order', async (context) => {
   const fake = await startFake(context);
   const stage = start(context, fake.port);
