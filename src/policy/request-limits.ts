@@ -77,7 +77,12 @@ export function compileLimits(customer: string, scope: string, limits: readonly 
     hash.hashText(text);
     const windowS = Math.max(1, Math.round(burst * intervalMs / 1000));
     return {
-      name, key, keyName, intervalMs, burst, isEnforced, isAnnounced, customer, isPerClient: key === 'client' && !isFleetWide, hash, fleet: isFleetWide ? fleet : null, text, buckets: tables.forWindow(burst * intervalMs), ...(isFleetWide ? {seedHigh: 0, seedLow: 0} : {seedHigh: hash.high, seedLow: hash.low}),
+      name, key, keyName, intervalMs, burst, isEnforced, isAnnounced, customer, hash, text,
+      isPerClient: key === 'client' && !isFleetWide,
+      fleet: isFleetWide ? fleet : null,
+      buckets: tables.forWindow(burst * intervalMs),
+      seedHigh: isFleetWide ? 0 : hash.high,
+      seedLow: isFleetWide ? 0 : hash.low,
       policy: `"${name}";q=${burst};w=${windowS}`,
     };
   });
