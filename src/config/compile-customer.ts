@@ -14,7 +14,7 @@ import {computeRevision} from '#src/config/revision.ts';
 import {compileLoginGuards} from '#src/config/login-schema.ts';
 import {compileRules} from '#src/config/rule-schema.ts';
 import type {UserFileResult} from '#src/config/user-file.ts';
-import type {CertificateSnapshot, CustomerSnapshot} from '#src/config/snapshot.ts';
+import type {CertificateSnapshot, CustomerCapsSnapshot, CustomerSnapshot} from '#src/config/snapshot.ts';
 
 /** All that a customer depends on of the node file. */
 export interface NodeContext {
@@ -47,7 +47,7 @@ export function compileCustomer(input: CustomerInput, context: CustomerContext, 
     loginGuards: compileLoginGuards(input.login_guards),
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
-    caps: {websocketsMax: input.caps.websockets, websocketsPerClientMax: input.caps.websockets_per_client, connectionsMax: input.caps.connections, requestsMax: input.caps.requests},
+    caps: compileCaps(input),
   };
   warnOfUnusedPools(input, report);
   warnOfUnverifiedPools(input, report);
@@ -150,4 +150,14 @@ function checkReachability({sites, certificates}: Pick<CustomerInput, 'sites'> &
       });
     }
   }
+}
+
+function compileCaps({caps}: CustomerInput): CustomerCapsSnapshot {
+  return {
+    websocketsMax: caps.websockets,
+    websocketsPerClientMax: caps.websockets_per_client,
+    connectionsMax: caps.connections,
+    handshakesMax: caps.handshakes,
+    requestsMax: caps.requests,
+  };
 }

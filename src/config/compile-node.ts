@@ -89,6 +89,7 @@ function compileCaps({caps}: NodeInput): CapsSnapshot {
     handshakesMax: caps.handshakes ?? Math.ceil(caps.connections / 2),
     handshakesPerClientMax: caps.handshakes_per_client ?? Math.ceil(caps.connections_per_client / 4),
     requestsMax: caps.requests,
+    requestsPerClientMax: caps.requests_per_client ?? Math.min(caps.requests, 2 * caps.connections_per_client),
   };
 }
 

@@ -126,12 +126,14 @@ const site = checked(section({
 /** They are counted in shared memory of a fixed size. */
 const WEBSOCKETS_MAX = 1_000_000;
 const CONNECTIONS_MAX = 1_000_000;
+const HANDSHAKES_MAX = 1_000_000;
 const REQUESTS_MAX = 1_000_000;
 
 const customerCapsSection = checked(section({
   websockets: integer(1, WEBSOCKETS_MAX).prefault(2000).describe('Open WebSockets of this customer (503 above).'),
   websockets_per_client: integer(1, WEBSOCKETS_MAX).prefault(100).describe('Open WebSockets of one client with this customer: an IPv4 address or an IPv6 /64 (429 above).'),
-  connections: integer(1, CONNECTIONS_MAX).prefault(CONNECTIONS_MAX).describe('Open client connections of this customer. Above, those of TLS end with their handshake; in cleartext, where a connection is that of its latest request, the answer is 503. Default: as many as the node.'),
+  connections: integer(1, CONNECTIONS_MAX).prefault(CONNECTIONS_MAX).describe('Open client connections of this customer. Above, those of TLS end within their handshake; in cleartext, where a connection is that of its latest request, the answer is 503. Default: as many as the node.'),
+  handshakes: integer(1, HANDSHAKES_MAX).prefault(HANDSHAKES_MAX).describe('TLS handshakes in flight that ask for a name of this customer, but for those that resume a session (the end of the connection above). Default: as many as the node.'),
   requests: integer(1, REQUESTS_MAX).prefault(REQUESTS_MAX).describe('Requests in flight of this customer, WebSockets aside (503 above). Default: as many as the node.'),
 }), ({websockets, websockets_per_client: perClient}) => (perClient <= websockets ? [] : [{
   path: ['websockets_per_client'], needs: [['websockets'], ['websockets_per_client']], found: String(perClient), allowed: `at most caps.websockets (${websockets})`, remedy: 'lower it: one client could take every WebSocket of the customer',

@@ -58,12 +58,16 @@ const capsSection = checked(section({
   handshakes: integer(1, CONNECTIONS_MAX).optional().describe('TLS handshakes in flight of the whole node, from the accepted connection on. Default: half of `connections`.'),
   handshakes_per_client: integer(1, CONNECTIONS_MAX).optional().describe('TLS handshakes in flight of one client. Default: a quarter of `connections_per_client`.'),
   requests: integer(1, CONNECTIONS_MAX).prefault(10_000).describe('Requests in flight of the whole node, WebSockets aside (503 above). When three quarters are taken, customers above their share get no more, see [fairness.md](fairness.md#shares).'),
-}), ({connections, connections_per_client: perClient, handshakes = Infinity, handshakes_per_client: handshakesPerClient = 0}) => [
+  requests_per_client: integer(1, CONNECTIONS_MAX).optional().describe('Requests in flight of one client (429 above). Default: twice `connections_per_client`, and no more than `requests`.'),
+}), ({connections, connections_per_client: perClient, handshakes = Infinity, handshakes_per_client: handshakesPerClient = 0, requests, requests_per_client: requestsPerClient = 0}) => [
   ...(perClient <= connections ? [] : [{
     path: ['connections_per_client'], needs: [['connections'], ['connections_per_client']], found: String(perClient), allowed: `at most caps.connections (${connections})`, remedy: 'lower it: one client could take every connection of the node',
   }]),
   ...(handshakesPerClient <= handshakes ? [] : [{
     path: ['handshakes_per_client'], needs: [['handshakes'], ['handshakes_per_client']], found: String(handshakesPerClient), allowed: `at most caps.handshakes (${handshakes})`, remedy: 'lower it: one client could take every handshake of the node',
+  }]),
+  ...(requestsPerClient <= requests ? [] : [{
+    path: ['requests_per_client'], needs: [['requests'], ['requests_per_client']], found: String(requestsPerClient), allowed: `at most caps.requests (${requests})`, remedy: 'lower it: one client could take every request of the node',
   }]),
 ]).prefault({});
 

@@ -141,8 +141,9 @@ export interface CapsSnapshot {
   /** TLS handshakes in flight of the whole node, and of one client. */
   readonly handshakesMax: number;
   readonly handshakesPerClientMax: number;
-  /** Requests in flight. */
+  /** Requests in flight of the whole node, and of one client. */
   readonly requestsMax: number;
+  readonly requestsPerClientMax: number;
 }
 
 export interface BansSnapshot {
@@ -328,6 +329,8 @@ export interface CustomerCapsSnapshot {
   readonly websocketsPerClientMax: number;
   /** Open connections over all threads. */
   readonly connectionsMax: number;
+  /** TLS handshakes in flight over all threads. */
+  readonly handshakesMax: number;
   /** Requests in flight over all threads. */
   readonly requestsMax: number;
 }

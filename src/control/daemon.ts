@@ -16,7 +16,7 @@ import {Prober} from '#src/control/prober.ts';
 import {loadFirst, Reloader, type FirstLoad} from '#src/control/reloader.ts';
 import {readDescriptorLimit} from '#src/control/descriptor-limit.ts';
 import {RuleTotals} from '#src/control/rule-totals.ts';
-import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared-memory.ts';
+import {createSharedMemory, forgetPlacesOfThread} from '#src/control/shared-memory.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {Supervisor, type ConfigureOutcome} from '#src/control/supervisor.ts';
 import type {DaemonLog} from '#src/observe/daemon-log.ts';
@@ -93,7 +93,7 @@ export class Daemon {
     const {threads, caps} = snapshot.node;
     this.#options = options;
     this.#logins = new LoginBook(log);
-    this.#memory = createSharedMemory(threads, caps.connectionsMax, readDescriptorLimit());
+    this.#memory = createSharedMemory(threads, Math.max(caps.connectionsMax, caps.requestsMax), readDescriptorLimit());
     this.#slots = new SlotBook(threads);
     this.#ports = ports;
     this.#inForce = this.#slots.assign(snapshot);
@@ -110,7 +110,7 @@ export class Daemon {
       onBan: (order, source) => this.#bans.obey(order, source),
       forgetThread: thread => {
         this.#slots.forgetThread(thread);
-        forgetConnectionsOfThread(this.#memory, threads, thread);
+        forgetPlacesOfThread(this.#memory, threads, thread);
       },
     });
   }
@@ -188,6 +188,7 @@ export class Daemon {
       version: this.#options.version,
       threads: this.#inForce.snapshot.node.threads,
       nodeCounters: this.#memory.nodeCounters,
+      nodePlaces: this.#memory.places,
       clock: () => performance.now(),
       revision: () => this.#inForce.snapshot.revision,
       customers: () => this.#inForce.assignments.values(),
@@ -227,8 +228,9 @@ export class Daemon {
     this.#fleet.configure(resolved.node);
     const {log, caps} = next.node;
     this.#options.log.level = log.level;
-    if (caps.connectionsMax > this.#memory.connectionsMax) {
-      this.#options.log.warn({connections: caps.connectionsMax, until: this.#memory.connectionsMax}, 'caps.connections is higher than this process can count: it takes full effect with the next restart');
+    const {clientsMax} = this.#memory;
+    if (Math.max(caps.connectionsMax, caps.requestsMax) > clientsMax) {
+      this.#options.log.warn({connections: caps.connectionsMax, requests: caps.requestsMax, until: clientsMax}, 'caps.connections or caps.requests is higher than this process can count clients: it takes full effect with the next restart');
     }
     return outcome;
   }

@@ -5,6 +5,7 @@ import {CUSTOMER, CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow, rowsByteLength}
 import {EndpointSlot, endpointSlotByteLength} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
 import {PlaceCount, placeCountByteLength} from '#src/shared/place-count.ts';
+import {PLACE_KINDS, mapPlaceKinds, type PlaceKind} from '#src/shared/place-kinds.ts';
 import {SlotAllocator, type SlotRef} from '#src/shared/slots.ts';
 
 /**
@@ -21,7 +22,7 @@ export class SlotBook {
   readonly #customers: SlotAllocator;
   readonly #pools: SlotAllocator;
   readonly #endpoints: SlotAllocator;
-  /** Places for requests and for connections. */
+  /** Places of every kind. */
   readonly #places: SlotAllocator;
   /** Owners that the configuration in force no longer names, and since when. */
   readonly #retired = new Map<string, {readonly customer: string; readonly sinceMs: number}>();
@@ -82,8 +83,7 @@ export class SlotBook {
       snapshot,
       counters: this.#customers.acquire(ownerOf('customer', name)),
       poolCounters: Object.fromEntries(poolNames.map(pool => [pool, this.#pools.acquire(ownerOf('pool', name, pool))])),
-      requests: this.#places.acquire(ownerOf('requests', name)),
-      connections: this.#places.acquire(ownerOf('connections', name)),
+      places: mapPlaceKinds(kind => this.#places.acquire(ownerOf(kind, name))),
       endpoints,
     };
   }
@@ -112,7 +112,7 @@ export class SlotBook {
 }
 
 /** A NUL separates the parts: no name of a customer, pool or address contains one. */
-function ownerOf(kind: 'customer' | 'pool' | 'endpoint' | 'requests' | 'connections', customer: string, part = ''): string {
+function ownerOf(kind: 'customer' | 'pool' | 'endpoint' | PlaceKind, customer: string, part = ''): string {
   return `${kind}\0${customer}\0${part}`;
 }
 
@@ -128,8 +128,7 @@ function collectOwners(configuration: Configuration): Set<string> {
   const owners = new Set<string>();
   for (const {snapshot, poolCounters, endpoints} of configuration.assignments.values()) {
     owners.add(ownerOf('customer', snapshot.name));
-    owners.add(ownerOf('requests', snapshot.name));
-    owners.add(ownerOf('connections', snapshot.name));
+    for (const kind of PLACE_KINDS) owners.add(ownerOf(kind, snapshot.name));
     for (const pool of Object.keys(poolCounters)) owners.add(ownerOf('pool', snapshot.name, pool));
     for (const key of Object.keys(endpoints)) owners.add(ownerOf('endpoint', snapshot.name, key));
   }

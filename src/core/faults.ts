@@ -126,11 +126,15 @@ export const FAULTS = {
   h2_window_stalled: fault(0, 'client', 'The client does not let the response out.'),
   h2_trickle: fault(0, 'client', 'The client lets the response out in drops.'),
   // What customers share.
+  requests_per_client: fault(429, 'client', 'Too many requests at once.', REUSABLE),
   share_exceeded: fault(503, 'proxy', 'Too many requests at once.', REUSABLE),
   requests_per_customer: fault(503, 'proxy', 'Too many requests at once.', REUSABLE),
   requests_total: fault(503, 'proxy', 'Too many requests at once.', REUSABLE),
-  /** Over TLS the connection ends with its handshake, and there is nobody to answer. */
+  /** Over TLS the connection ends within its handshake, and there is nobody to answer. */
   connections_per_customer: fault(503, 'proxy', 'Too many connections.', {dismissing: true}),
+  connection_share_exceeded: fault(503, 'proxy', 'Too many connections.', {dismissing: true}),
+  handshakes_per_customer: fault(0, 'proxy', 'Too many TLS handshakes at once.'),
+  handshake_share_exceeded: fault(0, 'proxy', 'Too many TLS handshakes at once.'),
   // The upstream.
   endpoint_unavailable: fault(503, 'upstream', 'The application is not available.', REUSABLE),
   endpoint_saturated: fault(503, 'upstream', 'The application is busy.', REUSABLE),

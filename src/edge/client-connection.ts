@@ -18,13 +18,13 @@ import {ClientPace} from '#src/edge/client-pace.ts';
 import type {Phase, Waiting} from '#src/edge/connection-phase.ts';
 import type {Edge, EdgeConnection} from '#src/edge/edge.ts';
 import {ResponseWriter} from '#src/edge/response-writer.ts';
-import {createMemo, type ConnectionMemo, type ContentHandler, type Downstream, type RequestHandler, type TlsFacts} from '#src/edge/request-handler.ts';
+import {createMemo, type ConnectionMemo, type ConnectionFacts, type ContentHandler, type Downstream, type RequestHandler, type TlsFacts} from '#src/edge/request-handler.ts';
 
 export class ClientConnection extends Deadlined implements Downstream, EdgeConnection, BodySink {
   readonly peer: ClientIdentity;
   readonly listener: ListenerSnapshot;
   readonly tls: TlsFacts | null;
-  readonly memo: ConnectionMemo = createMemo();
+  readonly memo: ConnectionMemo;
   bytesReceived = 0;
   readonly #edge: Edge;
   readonly #socket: Socket;
@@ -44,7 +44,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   #lingerBytes = 0;
   readonly #pace: ClientPace;
 
-  constructor(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts | null) {
+  constructor(edge: Edge, socket: Socket, {peer, listener, tls, place}: ConnectionFacts) {
     super();
     this.#edge = edge;
     this.#socket = socket;
@@ -53,6 +53,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     this.peer = peer;
     this.listener = listener;
     this.tls = tls;
+    this.memo = createMemo(place);
     this.#pace = new ClientPace(edge.timeouts);
     edge.connections.add(this);
     edge.wheel.arm(this, edge.clock.nowMs + edge.timeouts.requestHeadMs);

@@ -1,35 +1,33 @@
 /**
- * The customer that a connection counts for, over all threads. Over TLS that is known with the handshake; in cleartext with each request, so
- * that nobody comes in on one customer's account and goes on with another's.
+ * The customer that a connection counts for, over all threads. Over TLS that is known with the client's hello; in cleartext with each request,
+ * so that nobody comes in on one customer's account and goes on with another's.
  */
-import type {PlaceCount} from '#src/shared/place-count.ts';
-
-/** What a customer's connections count under. */
-export interface ConnectionAccount {
-  readonly customer: string;
-  readonly count: PlaceCount;
-  readonly connectionsMax: number;
-}
+import type {FairPlaces, PlaceAccount} from '#src/balance/fair-places.ts';
+import type {FaultCode} from '#src/core/faults.ts';
 
 /** One a connection. */
 export class ConnectionPlace {
-  #account: ConnectionAccount | null = null;
+  readonly #places: FairPlaces;
+  #account: PlaceAccount | null = null;
 
-  /** The connection is of this customer from now on, and of no other. False, and nothing changed: the customer has too many. */
-  take(account: ConnectionAccount): boolean {
-    if (this.#account?.customer === account.customer) return true;
-    if (account.count.begin() > account.connectionsMax) {
-      account.count.end();
-      return false;
-    }
+  constructor(places: FairPlaces) {
+    this.#places = places;
+  }
+
+  /** The connection is of this customer from now on, and of no other. Else nothing has changed, and the fault says why. */
+  take(account: PlaceAccount): FaultCode | null {
+    if (this.#account?.customer === account.customer) return null;
+    const fault = this.#places.takeForCustomer(account);
+    if (fault !== null) return fault;
     this.free();
     this.#account = account;
-    return true;
+    return null;
   }
 
   /** The connection is closed. */
   free(): void {
-    this.#account?.count.end();
+    const account = this.#account;
     this.#account = null;
+    if (account !== null) this.#places.freeForCustomer(account);
   }
 }

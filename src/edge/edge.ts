@@ -1,22 +1,25 @@
 /** What every client connection of a thread shares. */
-import type {CapsSnapshot, ListenerSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
+import type {ListenerSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {Clock} from '#src/core/clock.ts';
 import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
 import {BufferPool} from '#src/core/buffer-pool.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
+import type {FairPlaces} from '#src/balance/fair-places.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
 import type {ClientBans} from '#src/policy/client-bans.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
-import type {ConnectionTable} from '#src/shared/connection-table.ts';
+import type {PlaceKind} from '#src/shared/place-kinds.ts';
 import type {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
 import {makeSessionWorkspace} from '#src/http2/session-handler.ts';
-import type {ConnectionAccount} from '#src/edge/connection-place.ts';
+import type {HandshakeAccounts} from '#src/edge/handshake.ts';
 import type {Offences} from '#src/edge/offences.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
+
+export type Places = Readonly<Record<PlaceKind, FairPlaces>>;
 
 export interface EdgeParts {
   readonly clock: Clock;
@@ -24,12 +27,10 @@ export interface EdgeParts {
   readonly hash: KeyedHash;
   readonly bans: ClientBans;
   readonly offences: Offences;
-  readonly connectionTable: ConnectionTable;
-  /** TLS handshakes in flight. */
-  readonly handshakeTable: ConnectionTable;
+  readonly places: Places;
   readonly descriptors: DescriptorBudget;
   /** What a customer's connections count under. */
-  readonly findAccount: (customer: string) => ConnectionAccount | undefined;
+  readonly findAccounts: (customer: string) => HandshakeAccounts | undefined;
   /** This thread's row of the node counters. */
   readonly counters: Float64Array;
   /** A handler for one request; it goes back to where it came from by itself. */
@@ -60,10 +61,9 @@ export class Edge {
   readonly hash: KeyedHash;
   readonly bans: ClientBans;
   readonly offences: Offences;
-  readonly connectionTable: ConnectionTable;
-  readonly handshakeTable: ConnectionTable;
+  readonly places: Places;
   readonly descriptors: DescriptorBudget;
-  readonly findAccount: (customer: string) => ConnectionAccount | undefined;
+  readonly findAccounts: (customer: string) => HandshakeAccounts | undefined;
   readonly acquireHandler: (downstream: Downstream) => RequestHandler;
   readonly reportBug: (error: unknown) => void;
   readonly connections = new Set<EdgeConnection>();
@@ -75,9 +75,8 @@ export class Edge {
   /** Cleartext sockets read into this one buffer, one after the other: nothing is allocated for a read. Whatever outlives the event is copied. */
   readonly readBuffer = Buffer.allocUnsafeSlow(LIMITS.clientReadBytes);
   readonly buffers = new BufferPool(LIMITS.readBufferBytes, LIMITS.idleBuffersMax);
-  /** The node's settings; replaced by a reload. */
+  /** The node's; replaced by a reload. */
   timeouts: TimeoutsSnapshot;
-  caps: CapsSnapshot;
   /** Connections end after the response that they are at. */
   isDraining = false;
   readonly #counters: Float64Array;
@@ -88,48 +87,36 @@ export class Edge {
     for (const connection of connections) this.#attempt(connection, () => connection.flush());
   };
 
-  constructor(parts: EdgeParts, timeouts: TimeoutsSnapshot, caps: CapsSnapshot) {
+  constructor(parts: EdgeParts, timeouts: TimeoutsSnapshot) {
     this.clock = parts.clock;
     this.wheel = parts.wheel;
     this.hash = parts.hash;
     this.bans = parts.bans;
     this.offences = parts.offences;
-    this.connectionTable = parts.connectionTable;
-    this.handshakeTable = parts.handshakeTable;
+    this.places = parts.places;
     this.descriptors = parts.descriptors;
-    this.findAccount = parts.findAccount;
+    this.findAccounts = parts.findAccounts;
     this.acquireHandler = parts.acquireHandler;
     this.reportBug = parts.reportBug;
     this.#counters = parts.counters;
     this.timeouts = timeouts;
-    this.caps = caps;
   }
 
   /** Counts a new connection, and its handshake where it will have one, or says why there is no place for it. */
   admitConnection(peer: ClientIdentity): FaultCode | null {
     if (this.bans.isBannedFromNode(peer.ip)) return 'client_banned';
     if (!this.descriptors.hasRoom) return 'descriptors_exhausted';
-    const verdict = this.connectionTable.tryOpen(peer.keyHigh, peer.keyLow, this.caps.connectionsPerClientMax, this.caps.connectionsMax);
-    if (verdict !== 'ok') return verdict === 'client' ? 'connections_per_client' : 'connections_total';
-    const fault = peer.scheme === 'https' ? this.#admitHandshake(peer) : null;
-    if (fault === null) this.count('connectionsOpened');
-    else this.connectionTable.close(peer.keyHigh, peer.keyLow);
-    return fault;
-  }
-
-  #admitHandshake(peer: ClientIdentity): FaultCode | null {
-    const verdict = this.handshakeTable.tryOpen(peer.keyHigh, peer.keyLow, this.caps.handshakesPerClientMax, this.caps.handshakesMax);
-    if (verdict === 'ok') return null;
-    return verdict === 'client' ? 'handshakes_per_client' : 'handshakes_total';
-  }
-
-  /** The handshake of an admitted connection has ended, in whatever way. */
-  releaseHandshake(peer: ClientIdentity): void {
-    this.handshakeTable.close(peer.keyHigh, peer.keyLow);
+    const {connections, handshakes} = this.places;
+    const fault = connections.takeForClient(peer);
+    if (fault !== null) return fault;
+    const handshakeFault = peer.scheme === 'https' ? handshakes.takeForClient(peer) : null;
+    if (handshakeFault === null) this.count('connectionsOpened');
+    else connections.freeForClient(peer);
+    return handshakeFault;
   }
 
   releaseConnection(peer: ClientIdentity): void {
-    this.connectionTable.close(peer.keyHigh, peer.keyLow);
+    this.places.connections.freeForClient(peer);
     this.count('connectionsClosed');
   }
 

@@ -9,13 +9,13 @@ import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {BatchingConnection, Edge} from '#src/edge/edge.ts';
 import {Http2Requests} from '#src/edge/http2-requests.ts';
 import type {Http2Stream} from '#src/edge/http2-stream.ts';
-import {createMemo, type ConnectionMemo, type TlsFacts} from '#src/edge/request-handler.ts';
+import {createMemo, type ConnectionFacts, type ConnectionMemo, type TlsFacts} from '#src/edge/request-handler.ts';
 
 export class Http2Connection implements BatchingConnection {
   readonly peer: ClientIdentity;
   readonly listener: ListenerSnapshot;
   readonly tls: TlsFacts;
-  readonly memo: ConnectionMemo = createMemo();
+  readonly memo: ConnectionMemo;
   readonly session: ServerSession<Http2Stream>;
   readonly #edge: Edge;
   readonly #socket: Socket;
@@ -35,12 +35,13 @@ export class Http2Connection implements BatchingConnection {
   #lingerDeadlineMs = Number.POSITIVE_INFINITY;
   #lingerBytes = 0;
 
-  constructor(edge: Edge, socket: Socket, peer: ClientIdentity, listener: ListenerSnapshot, tls: TlsFacts) {
+  constructor(edge: Edge, socket: Socket, {peer, listener, tls, place}: ConnectionFacts & {readonly tls: TlsFacts}) {
     this.#edge = edge;
     this.#socket = socket;
     this.peer = peer;
     this.listener = listener;
     this.tls = tls;
+    this.memo = createMemo(place);
     this.session = new ServerSession({scheme: 'https', timeouts: edge.timeouts, workspace: edge.http2Workspace}, new Http2Requests(edge, this), edge.clock.nowMs);
     edge.connections.add(this);
     edge.ticking.add(this);

@@ -4,8 +4,9 @@
  */
 import {constants} from 'node:crypto';
 import {createServer, type Server, type Socket} from 'node:net';
-import {createServer as createTlsServer, type Server as TlsServer, type TLSSocket} from 'node:tls';
+import {createServer as createTlsServer, type SecureContext, type Server as TlsServer, type TLSSocket} from 'node:tls';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {parseIp} from '#src/core/ip.ts';
 import {TLS_CIPHERS, TLS_GROUPS} from '#src/core/tls-parameters.ts';
@@ -15,6 +16,7 @@ import type {Certificates} from '#src/edge/certificates.ts';
 import {ClientConnection} from '#src/edge/client-connection.ts';
 import {ConnectionPlace} from '#src/edge/connection-place.ts';
 import type {Edge} from '#src/edge/edge.ts';
+import {Handshake} from '#src/edge/handshake.ts';
 import {Http2Connection} from '#src/edge/http2-connection.ts';
 import type {TlsFacts} from '#src/edge/request-handler.ts';
 
@@ -39,7 +41,7 @@ export class Listener {
   readonly #certificates: Certificates;
   readonly #server: Server;
   /** Accepted sockets with a TLS handshake in flight. */
-  readonly #handshaking = new Map<Socket, ClientIdentity>();
+  readonly #handshaking = new Map<Socket, Handshake>();
   /** Handshakes go through it; the sockets are `#server`'s. */
   #tlsServer: TlsServer | null;
   #ticketKeys: Buffer;
@@ -116,9 +118,9 @@ export class Listener {
     }
     if (this.#tlsServer === null) this.#openCleartext(socket, peer);
     else {
-      this.#handshaking.set(socket, peer);
+      this.#handshaking.set(socket, new Handshake(edge.places, peer));
       socket.once('close', () => {
-        this.#endHandshake(socket);
+        this.#endHandshake(socket)?.place.free();
         edge.releaseConnection(peer);
       });
       socket.on('error', ignoreError);
@@ -138,7 +140,7 @@ export class Listener {
       },
     });
     socket.once('close', () => edge.releaseConnection(peer));
-    connection = new ClientConnection(edge, socket, peer, this.snapshot, null);
+    connection = new ClientConnection(edge, socket, {peer, listener: this.snapshot, tls: null, place: new ConnectionPlace(edge.places.connections)});
     attach(edge, socket, connection);
   }
 
@@ -157,28 +159,35 @@ export class Listener {
       ALPNProtocols: this.#isHttp2Offered ? ['h2', 'http/1.1'] : ['http/1.1'],
       handshakeTimeout: this.#handshakeMs,
       ticketKeys: this.#ticketKeys,
-      SNICallback: (serverName, done) => {
-        const certificate = this.#certificates.find(serverName.toLowerCase());
-        done(null, certificate?.context);
-      },
+      SNICallback: withAcceptedSocket((accepted, serverName, done) => this.#onServerName(accepted, serverName, done)),
     });
     server.on('secureConnection', (socket) => this.#onSecure(socket));
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => this.#onTlsError(error, socket));
     return server;
   }
 
+  /** The client's hello has asked for a name. A session that is resumed needs no certificate, and does not come here. */
+  #onServerName(accepted: Socket, serverName: string, done: ServerNameAnswer): void {
+    const certificate = this.#certificates.find(serverName.toLowerCase());
+    const accounts = certificate === undefined ? undefined : this.#edge.findAccounts(certificate.customer);
+    const fault = accounts === undefined ? null : this.#handshaking.get(accepted)?.assign(accounts) ?? null;
+    if (fault === null) done(null, certificate?.context);
+    else done(new Error(fault));
+  }
+
   /** Once for each; a handshake that fails ends with its socket. */
-  #endHandshake(accepted: Socket): void {
-    const peer = this.#handshaking.get(accepted);
-    if (peer === undefined) return;
+  #endHandshake(accepted: Socket): Handshake | undefined {
+    const handshake = this.#handshaking.get(accepted);
+    if (handshake === undefined) return undefined;
     this.#handshaking.delete(accepted);
-    this.#edge.releaseHandshake(peer);
+    handshake.end();
+    return handshake;
   }
 
   #onSecure(socket: TLSSocket): void {
     const edge = this.#edge;
     edge.clock.refresh();
-    this.#endHandshake(acceptedSocketOf(socket));
+    const place = this.#endHandshake(acceptedSocketOf(socket))?.place ?? new ConnectionPlace(edge.places.connections);
     const serverName = typeof socket.servername === 'string' ? socket.servername.toLowerCase() : '';
     const certificate = this.#certificates.find(serverName);
     const ip = socket.remoteAddress === undefined ? null : parseIp(socket.remoteAddress);
@@ -188,30 +197,44 @@ export class Listener {
     const isNameForgotten = serverName === '' && socket.isSessionReused() && socket.getProtocol() === 'TLSv1.2';
     // A resumed session shows no certificate, so the name is checked here as well.
     if ((certificate === undefined && !isNameForgotten) || ip === null) {
-      edge.countFault('sni_unknown');
-      socket.destroy();
+      this.#refuse(socket, place, 'sni_unknown');
       return;
     }
     const facts: TlsFacts = {serverName, customer: certificate?.customer ?? '', version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName};
-    const account = edge.findAccount(facts.customer), place = new ConnectionPlace();
-    if (account !== undefined && !place.take(account)) {
-      edge.countFault('connections_per_customer');
-      socket.destroy();
+    const accounts = edge.findAccounts(facts.customer);
+    const fault = accounts === undefined ? null : place.take(accounts.connections);
+    if (fault !== null) {
+      this.#refuse(socket, place, fault);
       return;
     }
     const peer = identifyClient(ip, 'https', edge.hash);
     const Connection = socket.alpnProtocol === 'h2' ? Http2Connection : ClientConnection;
-    const connection = new Connection(edge, socket, peer, this.snapshot, facts);
-    connection.memo.place = place;
+    const connection = new Connection(edge, socket, {peer, listener: this.snapshot, tls: facts, place});
     attachSecure(edge, socket, connection);
+  }
+
+  #refuse(socket: TLSSocket, place: ConnectionPlace, fault: FaultCode): void {
+    this.#edge.countFault(fault);
+    place.free();
+    socket.destroy();
   }
 
   #onTlsError(error: NodeJS.ErrnoException, socket: TLSSocket): void {
     const serverName = typeof socket.servername === 'string' ? socket.servername : '';
     const isUnknown = WITHOUT_CERTIFICATE.has(error.code ?? '') && this.#certificates.find(serverName.toLowerCase()) === undefined;
-    this.#edge.countFault(error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'tls_timeout' : isUnknown ? 'sni_unknown' : 'tls_failed');
+    const fault = error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'tls_timeout' : isUnknown ? 'sni_unknown' : 'tls_failed';
+    this.#edge.countFault(this.#handshaking.get(acceptedSocketOf(socket))?.fault ?? fault);
     socket.destroy();
   }
+}
+
+type ServerNameAnswer = (error: Error | null, context?: SecureContext) => void;
+
+/** Node calls it as a method of the `TLSSocket` of the handshake, without documenting it: the tests of the caps see whether it does. */
+function withAcceptedSocket(act: (accepted: Socket, serverName: string, done: ServerNameAnswer) => void) {
+  return function onServerName(this: TLSSocket, serverName: string, done: ServerNameAnswer): void {
+    act(acceptedSocketOf(this), serverName, done);
+  };
 }
 
 function ignoreError(): void {

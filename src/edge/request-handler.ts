@@ -9,7 +9,7 @@ import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
-import {ConnectionPlace} from '#src/edge/connection-place.ts';
+import type {ConnectionPlace} from '#src/edge/connection-place.ts';
 
 /** What the TLS handshake of a connection has settled. */
 export interface TlsFacts {
@@ -25,13 +25,23 @@ export interface TlsFacts {
   readonly cipher: string;
 }
 
+/** What is known of a connection when it begins to carry requests. */
+export interface ConnectionFacts {
+  readonly peer: ClientIdentity;
+  /** That it was accepted under. */
+  readonly listener: ListenerSnapshot;
+  /** Null in cleartext. */
+  readonly tls: TlsFacts | null;
+  readonly place: ConnectionPlace;
+}
+
 /**
  * What was worked out for the last request of a connection, for the next one: nearly always it is from the same client for the same
  * host. The handler's own; it is here because it lives as long as the connection.
  */
 export interface ConnectionMemo {
   /** Whose the connection is. */
-  place: ConnectionPlace;
+  readonly place: ConnectionPlace;
   /** The Host field that `authority` was read from. Like all texts here it is a copy: a slice would keep the whole head. */
   host: string;
   authority: Authority | null;
@@ -45,8 +55,8 @@ export interface ConnectionMemo {
   userAgentFragment: string;
 }
 
-export function createMemo(): ConnectionMemo {
-  return {place: new ConnectionPlace(), host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: '', userAgent: '', userAgentFragment: ''};
+export function createMemo(place: ConnectionPlace): ConnectionMemo {
+  return {place, host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: '', userAgent: '', userAgentFragment: ''};
 }
 
 /** What a handler knows of its client, and can do to it. */

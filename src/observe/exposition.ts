@@ -13,6 +13,7 @@ import {
 import {EndpointSlot, type HealthState} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment, type LimitExcesses, type LoginEvents, type RuleMatches} from '#src/shared/messages.ts';
 import {PlaceCount} from '#src/shared/place-count.ts';
+import type {PlaceKind, PlaceMemory} from '#src/shared/place-kinds.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 
 export const RELOAD_OUTCOMES = ['success', 'partial', 'failure'] as const;
@@ -66,6 +67,7 @@ export interface ExpositionSources {
   readonly version: string;
   readonly threads: number;
   readonly nodeCounters: SlotRef;
+  readonly nodePlaces: Readonly<Record<PlaceKind, Pick<PlaceMemory, 'node'>>>;
   /** Monotonic milliseconds, the clock of the passive marks. */
   readonly clock: () => number;
   readonly revision: () => string;
@@ -125,7 +127,7 @@ export async function renderExposition(registry: Registry): Promise<string> {
   return `${parts.join('\n\n')}\n`;
 }
 
-function createNodeMetrics({nodeCounters, threads, limitExcesses, ruleMatches, loginTotals}: ExpositionSources): Metric[] {
+function createNodeMetrics({nodeCounters, nodePlaces, threads, limitExcesses, ruleMatches, loginTotals}: ExpositionSources): Metric[] {
   const readRow = (): Float64Array => sumRows(nodeCounters, NODE_ROW_LENGTH, threads);
   const readDifference = (opened: NodeColumn, closed: NodeColumn) => () => {
     const row = readRow();
@@ -136,6 +138,7 @@ function createNodeMetrics({nodeCounters, threads, limitExcesses, ruleMatches, l
     new ReadGauge('torwart_connections_open', 'Client connections that are open.', readDifference('connectionsOpened', 'connectionsClosed')),
     new ReadGauge('torwart_upstream_connections_open', 'Connections to application servers that are open.',
       readDifference('upstreamConnectionsOpened', 'upstreamConnectionsClosed')),
+    new ReadGauge('torwart_handshakes_in_flight', 'TLS handshakes that are in flight.', () => single(new PlaceCount(nodePlaces.handshakes.node, threads, 0).total)),
     new ReadCounter('torwart_faults_total', 'What went wrong with connections and requests, by fault code.', () => {
       const row = readRow();
       return FAULT_CODES.map(code => ({labels: {code}, value: row[faultColumn(code)] ?? 0}));
@@ -152,14 +155,17 @@ function createNodeMetrics({nodeCounters, threads, limitExcesses, ruleMatches, l
 function createCustomerMetrics({customers, threads}: ExpositionSources): Metric[] {
   const readRows = (toSamples: (customer: string, row: Float64Array) => Sample[]) => () =>
     Array.from(customers()).flatMap(({snapshot, counters}) => toSamples(snapshot.name, sumRows(counters, CUSTOMER_ROW_LENGTH, threads)));
+  const readPlaces = (kind: PlaceKind) => () =>
+    Array.from(customers(), ({snapshot, places}) => ({labels: {customer: snapshot.name}, value: new PlaceCount(places[kind], threads, 0).total}));
   const duration = 'torwart_request_duration_seconds';
   return [
     new ReadCounter('torwart_requests_total', 'Requests that ended, by the class of their status; the pool is empty where no pool answered.',
       () => Array.from(customers()).flatMap(assignment => requestSamples(assignment, threads))),
     new ReadGauge('torwart_requests_in_flight', 'Requests that a customer has in flight, WebSockets aside.',
-      () => Array.from(customers(), ({snapshot, requests}) => ({labels: {customer: snapshot.name}, value: new PlaceCount(requests, threads, 0).total}))),
+      readPlaces('requests')),
     new ReadGauge('torwart_customer_connections_open', 'Client connections of a customer that are open; in cleartext each is that of its latest request.',
-      () => Array.from(customers(), ({snapshot, connections}) => ({labels: {customer: snapshot.name}, value: new PlaceCount(connections, threads, 0).total}))),
+      readPlaces('connections')),
+    new ReadGauge('torwart_customer_handshakes_in_flight', 'TLS handshakes in flight that ask for a name of a customer.', readPlaces('handshakes')),
     new ReadCounter('torwart_received_bytes_total', 'Bytes received from clients.',
       readRows((customer, row) => [{labels: {customer}, value: row[CUSTOMER.bytesReceived] ?? 0}])),
     new ReadCounter('torwart_sent_bytes_total', 'Bytes sent to clients.',

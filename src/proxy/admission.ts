@@ -46,7 +46,7 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
     ?? checkRules(gateway, facts.route?.rules ?? null, head, facts)
     ?? planDeadline(head, facts)
     ?? checkUpgrade(gateway, head, facts)
-    ?? takePlace(gateway, facts);
+    ?? takePlace(gateway, client, facts);
 }
 
 function takeFacts(head: RequestHead, facts: RequestFacts): void {
@@ -136,7 +136,7 @@ function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts)
 
 /** A connection of TLS has it since its handshake, where that told the customer. */
 function takeConnectionPlace({memo}: Downstream, {site}: RequestFacts): FaultCode | null {
-  return site === null || memo.place.take(site.customer.connections) ? null : 'connections_per_customer';
+  return site === null ? null : memo.place.take(site.customer.places.connections);
 }
 
 /** Every rule that matches is counted, up to the first that denies. */
@@ -182,11 +182,12 @@ function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFact
 }
 
 /** WebSockets have places of their own, which they keep for long. */
-function takePlace({places}: Gateway, facts: RequestFacts): FaultCode | null {
+function takePlace({places}: Gateway, client: ClientIdentity, facts: RequestFacts): FaultCode | null {
   const {route, site, upgrade} = facts;
   if (route === null || site === null || upgrade !== null) return null;
-  const fault = places.take(site.customer.requests);
-  if (fault === null) facts.place = site.customer.requests;
+  const account = site.customer.places.requests;
+  const fault = places.requests.take(client, account);
+  if (fault === null) facts.place = account;
   return fault;
 }
 

@@ -50,9 +50,11 @@ function faultLines(fault: FaultCode, facts: RequestFacts): string {
     case 'websockets_per_client':
     case 'websockets_total':
     case 'share_exceeded':
+    case 'requests_per_client':
     case 'requests_per_customer':
     case 'requests_total':
     case 'connections_per_customer':
+    case 'connection_share_exceeded':
     case 'endpoint_unavailable':
     case 'connect_unavailable':
     case 'endpoint_saturated': return `retry-after: ${UNAVAILABLE_RETRY_S}\r\n`;

@@ -4,6 +4,7 @@ import type {Clock} from '#src/core/clock.ts';
 import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
 import type {CidrSet} from '#src/core/ip.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import type {Places} from '#src/edge/edge.ts';
 import {KeyedHash} from '#src/core/keyed-hash.ts';
 import {timeFragment} from '#src/observe/access-line.ts';
 import type {AccessLog} from '#src/observe/access-log.ts';
@@ -12,11 +13,9 @@ import type {ClientBans} from '#src/policy/client-bans.ts';
 import {compileLimits, type LimitParts, type LimitSet} from '#src/policy/request-limits.ts';
 import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields} from '#src/policy/response-hardening.ts';
-import type {PlaceCount} from '#src/shared/place-count.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
 import {LimitTally} from '#src/proxy/limit-tally.ts';
 import {RuleTally} from '#src/proxy/rule-tally.ts';
-import {RequestPlaces} from '#src/proxy/request-places.ts';
 import type {Tables} from '#src/proxy/tables.ts';
 import type {Tunnels} from '#src/proxy/tunnels.ts';
 
@@ -28,8 +27,7 @@ export interface GatewayParts {
   readonly upstream: Upstream;
   readonly tables: Tables;
   readonly tunnels: Tunnels;
-  /** Requests in flight of the node. */
-  readonly nodeRequests: PlaceCount;
+  readonly places: Places;
   readonly counters: Float64Array;
   /** Random text that makes this thread's request ids its own. */
   readonly requestIdPrefix: string;
@@ -46,7 +44,7 @@ export class Gateway {
   readonly upstream: Upstream;
   readonly tables: Tables;
   readonly tunnels: Tunnels;
-  readonly places: RequestPlaces;
+  readonly places: Places;
   readonly random: () => number;
   /** For answers outside of any route. */
   readonly defaultResponsePlan = planResponseFields({set: [], remove: []});
@@ -75,7 +73,7 @@ export class Gateway {
     this.upstream = parts.upstream;
     this.tables = parts.tables;
     this.tunnels = parts.tunnels;
-    this.places = new RequestPlaces({clock: parts.clock, node: parts.nodeRequests, accounts: () => parts.tables.requestAccounts()}, node.caps.requestsMax);
+    this.places = parts.places;
     this.random = parts.random;
     this.#counters = parts.counters;
     this.#requestIdPrefix = parts.requestIdPrefix;
@@ -87,7 +85,6 @@ export class Gateway {
   configure(node: NodeSnapshot): void {
     this.bans.configure(node);
     this.#limitParts.fleet.configure(node.fleet);
-    this.places.configure(node.caps.requestsMax);
     this.trustedProxies = compileNetworks(node.trustedProxies);
     this.limits = compileLimits('', '', node.limits, this.#limitParts);
     this.rules = compileRuleSet('', node.rules);

@@ -7,7 +7,7 @@ import {KeyedHash} from '#src/core/keyed-hash.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {Certificates} from '#src/edge/certificates.ts';
-import {Edge} from '#src/edge/edge.ts';
+import {Edge, type Places} from '#src/edge/edge.ts';
 import {Listener} from '#src/edge/listener.ts';
 import {Offences} from '#src/edge/offences.ts';
 import {AccessLog} from '#src/observe/access-log.ts';
@@ -15,7 +15,7 @@ import {FleetScope} from '#src/policy/fleet-scope.ts';
 import {ClientBans} from '#src/policy/client-bans.ts';
 import {FleetLedger} from '#src/shared/fleet-ledger.ts';
 import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
-import {ConnectionTable} from '#src/shared/connection-table.ts';
+import {ClientCounts} from '#src/shared/client-counts.ts';
 import {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {NODE_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import type {BanOrder, CustomerAssignment, LimitExcesses, LoginEvents, RuleMatches, ThreadStart} from '#src/shared/messages.ts';
@@ -29,6 +29,7 @@ import {Gateway} from '#src/proxy/gateway.ts';
 import {createLoginGuardsBuilder} from '#src/proxy/login-guards.ts';
 import {LoginTally} from '#src/proxy/login-tally.ts';
 import {PasswordChecker} from '#src/proxy/password-checker.ts';
+import {configurePlaces, createPlaces} from '#src/proxy/places.ts';
 import {Tables} from '#src/proxy/tables.ts';
 import {Tunnels} from '#src/proxy/tunnels.ts';
 
@@ -55,6 +56,7 @@ export class Proxy {
   readonly #edge: Edge;
   readonly #upstream: Upstream;
   readonly #gateway: Gateway;
+  readonly #places: Places;
   readonly #passwords: PasswordChecker;
   readonly #logins = new LoginTally();
   readonly #certificates: Certificates;
@@ -88,16 +90,16 @@ export class Proxy {
         clock, wheel, hash, tally: this.#logins, ban: environment.ban, buckets: new RateBuckets(memory.loginBuckets), memory: banMemory,
       }),
     });
-    const tunnels = new Tunnels(new ConnectionTable(memory.tunnelTable, threads, thread, 2 * memory.connectionsMax));
-    this.#gateway = new Gateway({clock, hash, bans, limitParts, upstream: this.#upstream, tables, tunnels, nodeRequests: new PlaceCount(memory.nodeRequests, threads, thread), counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
+    const tunnels = new Tunnels(new ClientCounts(memory.tunnels, threads, thread));
+    const places = createPlaces(start, node, clock, tables);
+    this.#places = places;
+    this.#gateway = new Gateway({clock, hash, bans, limitParts, upstream: this.#upstream, tables, tunnels, places, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
     const exchanges = new ExchangePool(this.#gateway);
-    const connectionTable = new ConnectionTable(memory.connectionTable, threads, thread, memory.connectionsMax);
-    const handshakeTable = new ConnectionTable(memory.handshakeTable, threads, thread, memory.connectionsMax);
-    const descriptors = new DescriptorBudget(memory, threads, connectionTable);
+    const descriptors = new DescriptorBudget(memory, threads, new PlaceCount(memory.places.connections.node, threads, thread));
     this.#edge = new Edge({
-      clock, wheel, hash, bans, offences, connectionTable, handshakeTable, descriptors, counters, reportBug,
-      findAccount: (customer) => tables.findConnectionAccount(customer), acquireHandler: (downstream) => exchanges.acquire(downstream),
-    }, node.timeouts, node.caps);
+      clock, wheel, hash, bans, offences, places, descriptors, counters, reportBug,
+      findAccounts: (customer) => tables.findAccounts(customer), acquireHandler: (downstream) => exchanges.acquire(downstream),
+    }, node.timeouts);
     this.#ticketKeys = Buffer.from(start.ticketKeys);
   }
 
@@ -139,7 +141,7 @@ export class Proxy {
 
   #configureNode(node: NodeSnapshot, opened: readonly Listener[]): void {
     this.#edge.timeouts = node.timeouts;
-    this.#edge.caps = node.caps;
+    configurePlaces(this.#places, node);
     this.#upstream.keepAliveMs = node.timeouts.upstreamKeepAliveMs;
     this.#upstream.ownListeners = ownSocketsOf(node);
     this.#gateway.configure(node);

@@ -1,7 +1,7 @@
 /** What is known of one request: filled by the admission, read by everything after it, and written to the log at the end. */
+import type {PlaceAccount} from '#src/balance/fair-places.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {LoginAttempt} from '#src/proxy/login-attempt.ts';
-import type {RequestAccount} from '#src/proxy/request-places.ts';
 import type {Route, Site} from '#src/proxy/tables.ts';
 import type {Upgrade} from '#src/proxy/upgrade.ts';
 
@@ -52,8 +52,8 @@ export class RequestFacts {
   isExtendedConnect = false;
   /** The request may become a WebSocket; null for all that do not ask for it. */
   upgrade: Upgrade | null = null;
-  /** Where its place among the requests in flight is counted; null: it has none. */
-  place: RequestAccount | null = null;
+  /** Where its customer's place among the requests in flight is counted; null: it has none. */
+  place: PlaceAccount | null = null;
 
   reset(requestId: string, startedMs: number): void {
     this.requestId = requestId;

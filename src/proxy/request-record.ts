@@ -50,10 +50,10 @@ export class RequestRecord implements AccessRecord {
     this.bytesReceived = downstream.bytesReceived;
     this.bytesSent = downstream.bytesSent;
     if (this.fault !== null) gateway.countFault(this.fault);
-    const {place} = this.#facts;
+    const {client, place} = this.#facts;
     // Once, even where the rest fails and the request is given up after that.
     this.#facts.place = null;
-    if (place !== null) gateway.places.free(place);
+    if (place !== null && client !== null) gateway.places.requests.free(client, place);
     this.#countForCustomer();
     if (gateway.accessLog === null) return;
     this.timeFragment = gateway.timeFragment();

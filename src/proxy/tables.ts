@@ -4,6 +4,7 @@
  */
 import type {CustomerSnapshot, PoolSnapshot, RouteSnapshot} from '#src/config/snapshot.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
+import type {PlaceAccount} from '#src/balance/fair-places.ts';
 import {parseCidrs, type Cidr} from '#src/core/ip.ts';
 import {customerFragment} from '#src/observe/access-line.ts';
 import {compileAccess, type AccessRule} from '#src/policy/access.ts';
@@ -18,16 +19,18 @@ import {CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow} from '#src/shared/counter
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type CustomerAssignment} from '#src/shared/messages.ts';
 import {PlaceCount} from '#src/shared/place-count.ts';
+import {mapPlaceKinds, type PlaceKind} from '#src/shared/place-kinds.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
-import type {ConnectionAccount} from '#src/edge/connection-place.ts';
 import {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {PoolTls} from '#src/upstream/pool-tls.ts';
 import {UpstreamPool} from '#src/upstream/pool.ts';
 import type {Gate, GateBuilder} from '#src/proxy/gate.ts';
 import type {LoginGuards, LoginGuardsBuilder} from '#src/proxy/login-guards.ts';
-import type {RequestAccount} from '#src/proxy/request-places.ts';
 import {compileTunnelCaps, type TunnelCaps} from '#src/proxy/tunnels.ts';
 import {compileWebSocket, type WebSocketPolicy} from '#src/proxy/upgrade.ts';
+
+/** What a customer has of each kind, and may have. */
+export type Accounts = Readonly<Record<PlaceKind, PlaceAccount>>;
 
 export interface Customer {
   readonly name: string;
@@ -49,8 +52,7 @@ export interface Customer {
   readonly pools: ReadonlyMap<string, UpstreamPool>;
   readonly hosts: readonly {readonly pattern: string; readonly site: Site}[];
   readonly tunnelCaps: TunnelCaps;
-  readonly requests: RequestAccount;
-  readonly connections: ConnectionAccount;
+  readonly places: Accounts;
 }
 
 export interface Site {
@@ -117,12 +119,12 @@ export class Tables {
     for (const {pattern, site} of customer.hosts) this.hosts.set(pattern, site);
   }
 
-  *requestAccounts(): Generator<RequestAccount> {
-    for (const {requests} of this.#customers.values()) yield requests;
+  *accounts(kind: PlaceKind): Generator<PlaceAccount> {
+    for (const {places} of this.#customers.values()) yield places[kind];
   }
 
-  findConnectionAccount(customer: string): ConnectionAccount | undefined {
-    return this.#customers.get(customer)?.connections;
+  findAccounts(customer: string): Accounts | undefined {
+    return this.#customers.get(customer)?.places;
   }
 
   remove(name: string): void {
@@ -166,8 +168,7 @@ export class Tables {
       pools,
       hosts,
       tunnelCaps: compileTunnelCaps(snapshot, this.#hash),
-      connections: {customer: snapshot.name, count: this.#placeCount(assignment.connections), connectionsMax: snapshot.caps.connectionsMax},
-      requests: {slot: this.#placeCount(assignment.requests), requestsMax: snapshot.caps.requestsMax, weight: snapshot.weight},
+      places: this.#accountsOf(assignment),
     };
     for (const {hosts: patterns, routes} of snapshot.sites) {
       const parts = {customer: snapshot.name, site: patterns[0] ?? '', pools, gates, limitParts: this.#limitParts, customerLimits: limits.onRoute};
@@ -197,8 +198,10 @@ export class Tables {
     });
   }
 
-  #placeCount(slot: SlotRef): PlaceCount {
-    return new PlaceCount(slot, this.#numbers.threads, this.#numbers.thread);
+  #accountsOf({snapshot: {name, caps, weight}, places}: CustomerAssignment): Accounts {
+    const {thread, threads} = this.#numbers;
+    const max: Readonly<Record<PlaceKind, number>> = {connections: caps.connectionsMax, handshakes: caps.handshakesMax, requests: caps.requestsMax};
+    return mapPlaceKinds((kind) => ({customer: name, count: new PlaceCount(places[kind], threads, thread), max: max[kind], weight}));
   }
 
   #row(slot: SlotRef | undefined, length: number): Float64Array {

@@ -5,7 +5,7 @@ import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {isAllowed} from '#src/policy/access.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
-import type {ConnectionTable} from '#src/shared/connection-table.ts';
+import type {ClientCounts} from '#src/shared/client-counts.ts';
 import {CUSTOMER} from '#src/shared/counters.ts';
 import type {Customer, Tables} from '#src/proxy/tables.ts';
 import type {Tunnel} from '#src/proxy/tunnel.ts';
@@ -30,27 +30,26 @@ export interface TunnelPlace {
 }
 
 export class Tunnels {
-  readonly #table: ConnectionTable;
+  readonly #counts: ClientCounts;
   readonly #byCustomer = new Map<string, Set<Tunnel>>();
 
-  /** @param table with two entries for each tunnel: its customer's, and its client's */
-  constructor(table: ConnectionTable) {
-    this.#table = table;
+  /** @param counts with two entries for each tunnel: its customer's, and its client's */
+  constructor(counts: ClientCounts) {
+    this.#counts = counts;
   }
 
   /** Counts a tunnel over all threads, or says which cap refuses it. */
   takePlace({caps, client}: TunnelPlace): FaultCode | null {
-    if (this.#table.tryOpen(caps.keyHigh, caps.keyLow, caps.max) !== 'ok') return 'websockets_total';
+    if (!this.#counts.tryAdd(caps.keyHigh, caps.keyLow, caps.max)) return 'websockets_total';
     // Both halves of a key are secret hashes, so their combination is as good a key as any.
-    const verdict = this.#table.tryOpen(caps.keyHigh ^ client.keyHigh, caps.keyLow ^ client.keyLow, caps.perClientMax);
-    if (verdict === 'ok') return null;
-    this.#table.close(caps.keyHigh, caps.keyLow);
-    return verdict === 'client' ? 'websockets_per_client' : 'websockets_total';
+    if (this.#counts.tryAdd(caps.keyHigh ^ client.keyHigh, caps.keyLow ^ client.keyLow, caps.perClientMax)) return null;
+    this.#counts.remove(caps.keyHigh, caps.keyLow);
+    return 'websockets_per_client';
   }
 
   freePlace({caps, client}: TunnelPlace): void {
-    this.#table.close(caps.keyHigh ^ client.keyHigh, caps.keyLow ^ client.keyLow);
-    this.#table.close(caps.keyHigh, caps.keyLow);
+    this.#counts.remove(caps.keyHigh ^ client.keyHigh, caps.keyLow ^ client.keyLow);
+    this.#counts.remove(caps.keyHigh, caps.keyLow);
   }
 
   add(tunnel: Tunnel): void {

@@ -1,5 +1,6 @@
 /** Everything that control and proxy threads say to each other. Plain data: a structured clone carries it. */
 import type {CustomerSnapshot, NodeSnapshot, RuleSnapshot} from '#src/config/snapshot.ts';
+import type {PlaceKind, PlaceMemory} from '#src/shared/place-kinds.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 
 /** A customer's configuration with its places in shared memory. */
@@ -9,10 +10,8 @@ export interface CustomerAssignment {
   readonly counters: SlotRef;
   /** Counter rows by pool name, see `POOL_ROW_LENGTH`; the pool `''` counts what no pool answered. */
   readonly poolCounters: Readonly<Record<string, SlotRef>>;
-  /** Requests in flight, see `shared/place-count.ts`. */
-  readonly requests: SlotRef;
-  /** Open connections, the same. */
-  readonly connections: SlotRef;
+  /** What it has of each kind, see `shared/place-count.ts`. */
+  readonly places: Readonly<Record<PlaceKind, SlotRef>>;
   /** Endpoint slots by `endpointKey(pool, server)`. */
   readonly endpoints: Readonly<Record<string, SlotRef>>;
 }
@@ -25,8 +24,7 @@ export function endpointKey(pool: string, address: string, port: number): string
 export interface SharedMemory {
   /** Rows of `NODE_ROW_LENGTH`, one a thread. */
   readonly nodeCounters: SlotRef;
-  /** Requests in flight of the whole node. */
-  readonly nodeRequests: SlotRef;
+  readonly places: Readonly<Record<PlaceKind, PlaceMemory>>;
   /** Token buckets of every limit, see `shared/rate-tables.ts`. */
   readonly rateTables: readonly SharedArrayBuffer[];
   /** What was taken of limits that the fleet shares, see `shared/fleet-ledger.ts`. */
@@ -35,14 +33,10 @@ export interface SharedMemory {
   readonly loginBuckets: SharedArrayBuffer;
   /** Who was banned for failed logins lately, and who has logged in: buckets of days. */
   readonly loginMemory: SharedArrayBuffer;
-  /** Connection counts by client, see `shared/connection-table.ts`. */
-  readonly connectionTable: SharedArrayBuffer;
-  /** The same for TLS handshakes in flight. */
-  readonly handshakeTable: SharedArrayBuffer;
-  /** The same for tunnels by client and by customer, which makes two entries each. */
-  readonly tunnelTable: SharedArrayBuffer;
-  /** Connections that `connectionTable` can hold: an upper bound of every cap that is configured while the process lives. */
-  readonly connectionsMax: number;
+  /** Tunnels by client and by customer, which makes two entries each, see `shared/client-counts.ts`. */
+  readonly tunnels: SharedArrayBuffer;
+  /** Clients that can be told apart at the same time: an upper bound of every cap that is configured while the process lives. */
+  readonly clientsMax: number;
   /** File descriptors that the process may have open; `Infinity` where that is not known. */
   readonly descriptorsMax: number;
   /** Who is banned, see `shared/ban-table.ts`. */

@@ -1,5 +1,5 @@
 /**
- * How many places of one kind are taken, of one customer or of the node (requests in flight, open connections): a total over all threads,
+ * How much of one kind is taken, of one customer or of the node (connections, requests in flight, blocks of memory): a total over all threads,
  * and each thread's own part of it, so that the part of a thread that died can be taken back.
  */
 import type {SlotRef} from '#src/shared/slots.ts';
@@ -23,15 +23,15 @@ export class PlaceCount {
     return Atomics.load(this.#cells, TOTAL);
   }
 
-  /** Counts one more. Returns how many there are with it. */
-  begin(): number {
-    this.#cells[this.#own] = (this.#cells[this.#own] as number) + 1;
-    return Atomics.add(this.#cells, TOTAL, 1) + 1;
+  /** Counts so many more. Returns how many there are with them. */
+  begin(count = 1): number {
+    this.#cells[this.#own] = (this.#cells[this.#own] as number) + count;
+    return Atomics.add(this.#cells, TOTAL, count) + count;
   }
 
-  end(): void {
-    this.#cells[this.#own] = (this.#cells[this.#own] as number) - 1;
-    Atomics.sub(this.#cells, TOTAL, 1);
+  end(count = 1): void {
+    this.#cells[this.#own] = (this.#cells[this.#own] as number) - count;
+    Atomics.sub(this.#cells, TOTAL, count);
   }
 
   /** Takes back what the thread of this view had counted: it died. Called by the control thread. */

@@ -13,7 +13,7 @@ interface Subject {
 
 function customer(name: string, traits: {readonly networks?: readonly string[]; readonly hosts?: readonly string[]}): Subject {
   const {networks = [], hosts = []} = traits;
-  return {file: `${name}.yaml`, customer: {name, revision: '', weight: 1, networks, sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], loginGuards: [], sites: [{hosts, routes: []}], limits: [], rules: [], caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, requestsMax: 1000}}};
+  return {file: `${name}.yaml`, customer: {name, revision: '', weight: 1, networks, sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], loginGuards: [], sites: [{hosts, routes: []}], limits: [], rules: [], caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}}};
 }
 
 /** Small IPv4 and IPv6 networks that often overlap. */

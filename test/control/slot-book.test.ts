@@ -6,6 +6,7 @@ import {SlotBook} from '#src/control/slot-book.ts';
 import {CUSTOMER, CUSTOMER_ROW_LENGTH, openRow} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {PlaceCount} from '#src/shared/place-count.ts';
+import {PLACE_KINDS} from '#src/shared/place-kinds.ts';
 import {makeCustomer, makePool, makeSnapshot} from '#test/control/fixtures/snapshots.ts';
 
 const THREADS = 2, HOUR_MS = 3_600_000;
@@ -113,11 +114,11 @@ test('what a dead thread had in flight is taken back, on former endpoints too', 
   assert.deepEqual(['acme', 'globex'].map(customer => endpointOf(before, customer).connections), [0, 0]);
 });
 
-for (const kind of ['requests', 'connections'] as const) {
+for (const kind of PLACE_KINDS) {
   test(`${kind} of a dead thread are taken back, and those that are left keep what a removed customer had`, () => {
     const book = new SlotBook(THREADS);
     const before = assign(book, [ACME]);
-    const ref = before.assignments.get('acme')?.[kind];
+    const ref = before.assignments.get('acme')?.places[kind];
     assert.ok(ref !== undefined);
     const [one, two] = [0, 1].map((thread) => new PlaceCount(ref, THREADS, thread));
     assert.ok(one !== undefined && two !== undefined);

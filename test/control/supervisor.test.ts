@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import type {Snapshot} from '#src/config/snapshot.ts';
-import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared-memory.ts';
+import {createSharedMemory, forgetPlacesOfThread} from '#src/control/shared-memory.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {Supervisor, type SupervisorTimings} from '#src/control/supervisor.ts';
 import {NODE, NODE_ROW_LENGTH, sumRows} from '#src/shared/counters.ts';
@@ -43,7 +43,7 @@ function createStage(context: TestContext, {timings, clock = () => performance.n
     onBan: (...ban) => banOrders.push(ban),
     forgetThread: thread => {
       slots.forgetThread(thread);
-      forgetConnectionsOfThread(memory, THREADS, thread);
+      forgetPlacesOfThread(memory, THREADS, thread);
     },
     ...(timings && {timings}),
   });

@@ -3,6 +3,7 @@ import {spawnSync} from 'node:child_process';
 import {test} from 'node:test';
 import type {PoolTlsSnapshot} from '#src/config/snapshot.ts';
 import {FAULT_CODES} from '#src/core/faults.ts';
+import {createSharedMemory} from '#src/control/shared-memory.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {createExposition, renderExposition, type ExpositionSources} from '#src/observe/exposition.ts';
 import {
@@ -10,6 +11,7 @@ import {
 } from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {PlaceCount} from '#src/shared/place-count.ts';
+import {PLACE_KINDS} from '#src/shared/place-kinds.ts';
 import type {SlotRef} from '#src/shared/slots.ts';
 import {HEALTH, makeCustomer, makePool, makeSnapshot} from '#test/control/fixtures/snapshots.ts';
 
@@ -19,7 +21,7 @@ function createSources(customers = [makeCustomer('acme')]): ExpositionSources & 
   const configuration = new SlotBook(THREADS).assign(makeSnapshot('abc123', customers));
   const node = {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, THREADS)), byteOffset: 0};
   return {
-    node, nodeCounters: node, version: '1.2.3', threads: THREADS, clock: () => 1000, revision: () => 'abc123', isReady: () => true, isConfigSaved: () => true,
+    node, nodeCounters: node, nodePlaces: createSharedMemory(THREADS, 1).places, version: '1.2.3', threads: THREADS, clock: () => 1000, revision: () => 'abc123', isReady: () => true, isConfigSaved: () => true,
     customers: () => configuration.assignments.values(),
     reload: () => ({counts: {success: 3, partial: 1, failure: 2}, lastSuccessMs: 1_700_000_000_000, lastDurationMs: 250, lastOutcome: 'partial', staleCustomers: [{customer: 'globex', isServed: true}, {customer: 'initech', isServed: false}]}),
     loginTotals: () => [{customer: 'acme', guard: 'shop', stage: 'limited', detection: 'stuffing', count: 4}],
@@ -53,12 +55,14 @@ test('the rows of all threads are added up', async () => {
     add(sources.node, NODE_ROW_LENGTH, thread, faultColumn('host_unknown'), amount);
     add(acme?.counters, CUSTOMER_ROW_LENGTH, thread, CUSTOMER.bytesSent, amount);
     add(acme?.poolCounters['web'], POOL_ROW_LENGTH, thread, 2, amount);
-    new PlaceCount(acme?.connections ?? assert.fail(), THREADS, thread).begin();
+    for (const kind of PLACE_KINDS) new PlaceCount(acme?.places[kind] ?? assert.fail(), THREADS, thread).begin(amount);
+    new PlaceCount(sources.nodePlaces.handshakes.node, THREADS, thread).begin();
     add(acme?.poolCounters[''], POOL_ROW_LENGTH, thread, 4, 1);
   }
   const series = await scrape(sources);
   assert.equal(series.get('torwart_connections_total'), 7);
-  assert.equal(series.get('torwart_customer_connections_open{customer="acme"}'), 2);
+  for (const name of ['customer_connections_open', 'customer_handshakes_in_flight', 'requests_in_flight']) assert.equal(series.get(`torwart_${name}{customer="acme"}`), 7);
+  assert.equal(series.get('torwart_handshakes_in_flight'), 2);
   assert.equal(series.get('torwart_connections_open'), 5);
   assert.equal(series.get('torwart_login_guard_total{customer="acme",guard="shop",stage="limited",detection="stuffing"}'), 4);
   assert.deepEqual([series.get('torwart_fleet_store_up'), series.get('torwart_fleet_exchanges_total{outcome="failed"}'), series.get('torwart_fleet_untold_total')], [1, 1, 2]);

@@ -2,8 +2,6 @@
 import assert from 'node:assert/strict';
 import {after, describe, test, type TestContext} from 'node:test';
 import type {CapsSnapshot, CustomerSnapshot} from '#src/config/snapshot.ts';
-import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared-memory.ts';
-import {ConnectionTable} from '#src/shared/connection-table.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {FakeUpstream, OK} from '#test/support/fake-upstream.ts';
@@ -15,12 +13,12 @@ import {HTTP, HTTPS, TIMEOUTS, certificate, customer, pool, route, site} from '#
 const upstream = await FakeUpstream.start({after});
 upstream.respond = () => OK;
 const PAIRS = {acme: await makeCertificate(['acme.test']), globex: await makeCertificate(['globex.test'])} as const;
-const CAPS: CapsSnapshot = {connectionsMax: 100, connectionsPerClientMax: 100, handshakesMax: 100, handshakesPerClientMax: 100, requestsMax: 100};
+const CAPS: CapsSnapshot = {connectionsMax: 100, connectionsPerClientMax: 100, handshakesMax: 100, handshakesPerClientMax: 100, requestsMax: 100, requestsPerClientMax: 100};
 
 function owner(name: keyof typeof PAIRS, connectionsMax = 1000): CustomerSnapshot {
   return customer(name, {
     certificates: [certificate(PAIRS[name], [`${name}.test`])], pools: [pool('app', [upstream.port])], sites: [site([`${name}.test`], [route('/')])],
-    caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax, requestsMax: 100},
+    caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax, handshakesMax: 1000, requestsMax: 100},
   });
 }
 
@@ -34,8 +32,9 @@ async function get(client: RawClient, host: string): Promise<RawMessage> {
   return client.response();
 }
 
-function handshakesOf({memory}: ProxyHarness): number {
-  return new ConnectionTable(memory.handshakeTable, 1, 0, memory.connectionsMax).total;
+function handshakesOf(proxy: ProxyHarness): number {
+  assert.equal(proxy.placeOfClient('handshakes'), proxy.placesOf('handshakes'), 'all are of one client');
+  return proxy.placesOf('handshakes');
 }
 
 describe('TLS handshakes in flight', () => {
@@ -88,15 +87,6 @@ describe('TLS handshakes in flight', () => {
     assert.equal(await (await proxy.connect(context, 'https')).ended(), 'reset');
     assert.deepEqual(proxy.faults(), {handshakes_total: 1});
   });
-
-  test('caps hold over all threads, and what a dead one had is free', () => {
-    const memory = createSharedMemory(2, 100);
-    const [one, two] = [0, 1].map((thread) => new ConnectionTable(memory.handshakeTable, 2, thread, memory.connectionsMax));
-    assert.ok(one !== undefined && two !== undefined);
-    assert.deepEqual([one.tryOpen(1, 1, 2, 3), two.tryOpen(1, 1, 2, 3), one.tryOpen(1, 1, 2, 3), two.tryOpen(2, 2, 2, 3), one.tryOpen(3, 3, 2, 3)], ['ok', 'ok', 'client', 'ok', 'total']);
-    forgetConnectionsOfThread(memory, 2, 1);
-    assert.deepEqual([one.total, one.tryOpen(1, 1, 2, 3)], [1, 'ok']);
-  });
 });
 
 describe('connections of a customer', () => {
@@ -134,7 +124,7 @@ describe('connections of a customer', () => {
   });
 
   for (const protocol of ['http/1.1', 'h2']) {
-    test(`over TLS with ${protocol} the connection ends with its handshake, before any request`, async (context) => {
+    test(`over TLS with ${protocol} the connection ends within its handshake, before any request`, async (context) => {
       const proxy = await start(context, {}, 1);
       const first = await proxy.connectTls(context, {servername: 'acme.test', ALPNProtocols: [protocol]});
       await eventually('it is counted without a request', () => proxy.connectionsOf('acme') === 1);

@@ -16,7 +16,6 @@ import {Gateway} from '#src/proxy/gateway.ts';
 import {RequestBody} from '#src/proxy/request-body.ts';
 import {RequestRecord} from '#src/proxy/request-record.ts';
 import {Tunnels} from '#src/proxy/tunnels.ts';
-import {PlaceCount} from '#src/shared/place-count.ts';
 import {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import {UpstreamPool} from '#src/upstream/pool.ts';
 import {UpstreamConnection} from '#src/upstream/upstream-connection.ts';
@@ -167,7 +166,7 @@ test('a log line that fails half way gives the place of its request back once', 
   await client.ended();
   restore();
   await assertUnharmed(context, {proxy, upstream});
-  assert.equal(new PlaceCount(proxy.memory.nodeRequests, 1, 0).total, 0);
+  assert.deepEqual([proxy.placesOf('requests'), proxy.placesOf('requests', 'acme'), proxy.placeOfClient('requests')], [0, 0, 0]);
 });
 
 test('a log line that always fails costs its connections, in whatever way they end, and never the thread', async (context) => {

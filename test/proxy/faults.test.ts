@@ -6,6 +6,7 @@ import {FAULT_CODES, type FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
 import {PROBE} from '#test/support/attack.ts';
+import {makeClientHello} from '#test/support/client-hello.ts';
 import {startDeafListener} from '#test/support/deaf-listener.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream, type UpstreamRequest} from '#test/support/fake-upstream.ts';
@@ -70,7 +71,7 @@ async function probe(proxy: ProxyHarness, context: TestContext): Promise<void> {
 
 const PAIRS = {acme: await makeCertificate(['acme.test']), other: await makeCertificate(['other.test'])} as const;
 
-const CAPS: CapsSnapshot = {connectionsMax: 9, connectionsPerClientMax: 9, handshakesMax: 9, handshakesPerClientMax: 9, requestsMax: 9};
+const CAPS: CapsSnapshot = {connectionsMax: 9, connectionsPerClientMax: 9, handshakesMax: 9, handshakesPerClientMax: 9, requestsMax: 9, requestsPerClientMax: 9};
 
 function secure(tlsHandshakeMs: number = TIMEOUTS.tlsHandshakeMs): () => HarnessOptions {
   const owners = (['acme', 'other'] as const).map((name): CustomerSnapshot => customer(name, {
@@ -163,9 +164,27 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
   tls_timeout: through(secure(20), async (proxy, context) => { await (await proxy.connect(context, 'https')).ended(); }),
   endpoint_unavailable: through(() => ({customers: [acme([])]}), probe),
   endpoint_saturated: through(({upstream}) => ({customers: [acme([upstream.port], {pool: {connectionsMax: 0}})]}), probe),
-  requests_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, requestsMax: 0}}]}), probe),
+  requests_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 0}}]}), probe),
   requests_total: through(({upstream}) => ({customers: [acme([upstream.port])], node: {caps: {...CAPS, requestsMax: 0}}}), probe),
-  connections_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 0, requestsMax: 1}}]}), probe),
+  connections_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 0, handshakesMax: 1000, requestsMax: 1}}]}), probe),
+  requests_per_client: through(({upstream}) => ({customers: [acme([upstream.port])], node: {caps: {...CAPS, requestsPerClientMax: 0}}}), probe),
+  connection_share_exceeded: through(({upstream}) => ({customers: [acme([upstream.port]), customer('globex', {})], node: {caps: {...CAPS, connectionsMax: 4}}}), async (proxy, context) => {
+    for (let i = 0; i < 4; i++) {
+      const client = await proxy.connect(context);
+      client.send(PROBE);
+      await client.response();
+    }
+  }),
+  handshakes_per_customer: through(() => ({customers: secure()().customers?.map((each) => ({...each, caps: {...each.caps, handshakesMax: 0}})) ?? [], node: {listeners: [HTTPS]}}), async (proxy, context) => {
+    await proxy.connectTls(context, {servername: 'acme.test'});
+  }),
+  handshake_share_exceeded: through(() => ({...secure()(), node: {listeners: [HTTPS], caps: {...CAPS, handshakesMax: 4}}}), async (proxy, context) => {
+    for (let i = 0; i < 4; i++) {
+      const client = await proxy.connect(context, 'https');
+      client.socket.write(await makeClientHello({servername: 'acme.test'}));
+      await eventually('it is in flight, or refused', () => proxy.placesOf('handshakes', 'acme') === i + 1 || proxy.fault('handshake_share_exceeded') > 0);
+    }
+  }),
   share_exceeded: async ({upstream}, context) => {
     upstream.respond = () => null;
     const customers = [acme([upstream.port]), customer('globex', {})];

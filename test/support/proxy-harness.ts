@@ -4,18 +4,21 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
 import type {CustomerSnapshot, ListenerSnapshot, NodeSnapshot} from '#src/config/snapshot.ts';
-import {parseCidrs} from '#src/core/ip.ts';
+import {parseCidrs, parseIp} from '#src/core/ip.ts';
 import {KeyedHash} from '#src/core/keyed-hash.ts';
 import {FAULT_CODES, type FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {createSharedMemory} from '#src/control/shared-memory.ts';
 import {Proxy} from '#src/proxy/proxy.ts';
+import {identifyClient} from '#src/policy/client-identity.ts';
 import {BanTable, createBanScope} from '#src/shared/ban-table.ts';
+import {ClientCounts} from '#src/shared/client-counts.ts';
 import {CUSTOMER, CUSTOMER_ROW_LENGTH, NODE, NODE_ROW_LENGTH, faultColumn, openRow, type NodeColumn} from '#src/shared/counters.ts';
 import {EndpointSlot} from '#src/shared/endpoint-slot.ts';
 import {endpointKey, type BanOrder, type CustomerAssignment, type SharedMemory, type ThreadStart} from '#src/shared/messages.ts';
 import {PlaceCount} from '#src/shared/place-count.ts';
+import type {PlaceKind} from '#src/shared/place-kinds.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {FakeTime} from '#test/support/fake-time.ts';
 import {connectRaw, connectRawTls, type RawClient, type TlsClient} from '#test/support/raw-client.ts';
@@ -55,7 +58,7 @@ export class ProxyHarness {
 
   private constructor(options: HarnessOptions) {
     this.#node = makeNode({log: {access: path.join(this.#folder, 'access.log'), level: 'info'}, ...options.node});
-    this.memory = createSharedMemory(1, this.#node.caps.connectionsMax, options.descriptorsMax);
+    this.memory = createSharedMemory(1, 1000, options.descriptorsMax);
     const start: ThreadStart = {thread: 0, threads: 1, memory: this.memory, ticketKeys: options.ticketKeys ?? new Uint8Array(48)};
     this.proxy = new Proxy(start, this.#node, {
       time: this.time,
@@ -136,9 +139,22 @@ export class ProxyHarness {
 
   /** Open connections of a customer. */
   connectionsOf(customer: string): number {
-    const assignment = this.#assignments.get(customer);
-    if (assignment === undefined) throw new Error('there is no such customer');
-    return new PlaceCount(assignment.connections, 1, 0).total;
+    return this.placesOf('connections', customer);
+  }
+
+  /** What a customer has of a kind, or the node. */
+  placesOf(kind: PlaceKind, customer?: string): number {
+    const slot = customer === undefined ? this.memory.places[kind].node : this.#assignments.get(customer)?.places[kind];
+    if (slot === undefined) throw new Error('there is no such customer');
+    return new PlaceCount(slot, 1, 0).total;
+  }
+
+  /** What all client networks have of a kind, by the table that tells them apart. */
+  placeOfClient(kind: PlaceKind, address = '127.0.0.1'): number {
+    const ip = parseIp(address);
+    if (ip === null) throw new Error('no address');
+    const {keyHigh, keyLow} = identifyClient(ip, 'http', new KeyedHash(this.memory.hashSecret));
+    return new ClientCounts(this.memory.places[kind].clients, 1, 0).countOf(keyHigh, keyLow);
   }
 
   slot(customer: string, pool: string, port: number, address = '127.0.0.1'): EndpointSlot {

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import {KeyedHash} from '#src/core/keyed-hash.ts';
 import {parseIp} from '#src/core/ip.ts';
-import {createSharedMemory, forgetConnectionsOfThread} from '#src/control/shared-memory.ts';
+import {createSharedMemory, forgetPlacesOfThread} from '#src/control/shared-memory.ts';
 import {identifyClient} from '#src/policy/client-identity.ts';
 import {Tunnels, compileTunnelCaps, type TunnelPlace} from '#src/proxy/tunnels.ts';
-import {ConnectionTable} from '#src/shared/connection-table.ts';
+import {ClientCounts} from '#src/shared/client-counts.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {FakeUpstream, OK} from '#test/support/fake-upstream.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
@@ -17,7 +17,7 @@ import {WEBSOCKET, accept, handshake, openTunnel, type Stage} from '#test/websoc
 async function startCapped(context: TestContext, websocketsMax: number, websocketsPerClientMax: number): Promise<Stage> {
   const upstream = await FakeUpstream.start(context);
   upstream.respond = accept;
-  const capped = {...acme([upstream.port], {route: {websocket: WEBSOCKET}}), caps: {websocketsMax, websocketsPerClientMax, connectionsMax: 1000, requestsMax: 1000}};
+  const capped = {...acme([upstream.port], {route: {websocket: WEBSOCKET}}), caps: {websocketsMax, websocketsPerClientMax, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}};
   return {upstream, proxy: await ProxyHarness.start(context, {customers: [capped]})};
 }
 
@@ -63,7 +63,7 @@ test('a cap that a reload changes counts those that are open', async (context) =
   const stage = await startCapped(context, 2, 2);
   await openTunnel(context, stage);
   await openTunnel(context, stage);
-  const more = {...acme([stage.upstream.port], {route: {websocket: WEBSOCKET}}), caps: {websocketsMax: 3, websocketsPerClientMax: 3, connectionsMax: 1000, requestsMax: 1000}};
+  const more = {...acme([stage.upstream.port], {route: {websocket: WEBSOCKET}}), caps: {websocketsMax: 3, websocketsPerClientMax: 3, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}};
   await stage.proxy.reload({customers: [more]});
   assert.equal(await statusFrom(context, stage, '127.0.0.1'), 101);
   assert.equal(await statusFrom(context, stage, '127.0.0.1'), 503);
@@ -75,15 +75,15 @@ test('caps hold over all threads; customers are apart; what a dead thread held i
   const ip = parseIp('192.0.2.1');
   assert.ok(ip !== null);
   const client = identifyClient(ip, 'https', hash);
-  const [one, two] = [0, 1].map((thread) => new Tunnels(new ConnectionTable(memory.tunnelTable, 2, thread, 2 * memory.connectionsMax)));
+  const [one, two] = [0, 1].map((thread) => new Tunnels(new ClientCounts(memory.tunnels, 2, thread)));
   assert.ok(one !== undefined && two !== undefined);
-  const placeOf = (name: string): TunnelPlace => ({caps: compileTunnelCaps(customer(name, {caps: {websocketsMax: 3, websocketsPerClientMax: 2, connectionsMax: 1000, requestsMax: 1000}}), hash), client});
+  const placeOf = (name: string): TunnelPlace => ({caps: compileTunnelCaps(customer(name, {caps: {websocketsMax: 3, websocketsPerClientMax: 2, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}}), hash), client});
   const [acmePlace, globexPlace] = [placeOf('acme'), placeOf('globex')];
   assert.deepEqual([one.takePlace(acmePlace), two.takePlace(acmePlace), one.takePlace(acmePlace)], [null, null, 'websockets_per_client']);
   assert.equal(two.takePlace(globexPlace), null, 'the same client has places of its own with another customer');
-  forgetConnectionsOfThread(memory, 2, 1);
+  forgetPlacesOfThread(memory, 2, 1);
   assert.deepEqual([one.takePlace(acmePlace), one.takePlace(acmePlace)], [null, 'websockets_per_client']);
   one.freePlace(acmePlace);
   one.freePlace(acmePlace);
-  assert.equal(new ConnectionTable(memory.tunnelTable, 2, 0, 2 * memory.connectionsMax).total, 0);
+  assert.equal(new ClientCounts(memory.tunnels, 2, 0).countOf(acmePlace.caps.keyHigh, acmePlace.caps.keyLow), 0);
 });
