@@ -28,9 +28,10 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     .requiredOption(...configOption)
     .addOption(new Option('--format <format>', 'the form of the ruleset').choices(['nftables']).default('nftables'))
     .option('--user <user>', 'name or id of the user that runs the daemon', 'torwart')
-    .action(async ({config, user}: {config: string; user: string}) => {
+    .option('--previous <file>', 'the ruleset that is loaded: broken customers keep what it permits them')
+    .action(async ({config, user, previous}: {config: string; user: string; previous?: string}) => {
       const {runFirewall} = await import('#src/cli/firewall.ts');
-      resolve(await runFirewall(config, user, process.stdout, process.stderr));
+      resolve(await runFirewall({configFile: config, user, previousFile: previous ?? null}, process.stdout, process.stderr));
     });
   addBanCommands(program, configOption, resolve);
   program.command('password').description('read a password from standard input and print its hash, for users of basic auth')

@@ -46,6 +46,15 @@ export function renderFirewall({revision, node, customers}: Snapshot, user: stri
   ].join('\n');
 }
 
+/** Whether a ruleset that was made here permits for this customer exactly what one that is made now would. */
+export function isPermittedAlike(ruleset: string, customer: CustomerSnapshot): boolean {
+  const destination = describeDestination(customer);
+  const used = BOTH.filter((family) => destination.addresses[family].length > 0);
+  const lines = new Set(ruleset.split('\n'));
+  const dispatched = used.flatMap((family) => renderElements(dispatchElements([destination], family)));
+  return used.length === 0 || (ruleset.includes(`${renderDestination(destination).join('\n')}\n`) && dispatched.every((line) => lines.has(line)));
+}
+
 const HEADER = [
   '#!/usr/sbin/nft -f',
   '# Where Torwart may connect to. Made by `torwart firewall` from its configuration: do not edit, make it anew.',

@@ -90,7 +90,7 @@ class Stage {
   /** What `torwart firewall | nft -f -` does. */
   async loadFirewall(): Promise<void> {
     const output = {text: '', errors: ''};
-    await runFirewall(this.configFile, String(USER_ID), {write: (text) => void (output.text += text)}, {write: (text) => void (output.errors += text)});
+    await runFirewall({configFile: this.configFile, user: String(USER_ID), previousFile: null}, {write: (text) => void (output.text += text)}, {write: (text) => void (output.errors += text)});
     assert.equal(output.errors, '');
     assert.deepEqual(this.gate.nft(output.text), {code: 0, stdout: '', stderr: ''});
   }

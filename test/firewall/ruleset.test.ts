@@ -59,10 +59,10 @@ test('a user is a plain name or an id, and never root', () => {
 });
 
 /** What the command writes. */
-async function run(configFile: string, user: string): Promise<{code: number; stdout: string; stderr: string}> {
+async function run(configFile: string, user: string, previousFile: string | null = null): Promise<{code: number; stdout: string; stderr: string}> {
   const output = {stdout: '', stderr: ''};
   const write = (stream: 'stdout' | 'stderr') => ({write: (text: string) => void (output[stream] += text)});
-  const code = await runFirewall(configFile, user, write('stdout'), write('stderr'));
+  const code = await runFirewall({configFile, user, previousFile}, write('stdout'), write('stderr'));
   return {code, ...output};
 }
 
