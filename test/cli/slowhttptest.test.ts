@@ -61,7 +61,7 @@ interface Stage {
   readonly torwart: TorwartProcess;
   readonly port: number;
   /** The value of a metric, with its labels. */
-  read(metric: string): Promise<number>;
+  readonly read: (metric: string) => Promise<number>;
 }
 
 async function startStage(context: TestContext): Promise<Stage> {
