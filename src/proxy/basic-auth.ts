@@ -28,8 +28,6 @@ export class BasicAuth implements Gate {
   readonly #customer: string;
   readonly #snapshot: BasicAuthSnapshot;
   readonly #hashes: ReadonlyMap<string, string>;
-  /** Checked for users that do not exist: an answer that comes at once would say so. */
-  readonly #decoy: string;
   readonly #challenge: string;
   readonly #verified = new VerifiedCredentials();
   /** Tells the failures of this way from those of every other. */
@@ -41,7 +39,6 @@ export class BasicAuth implements Gate {
     this.#customer = customer;
     this.#snapshot = snapshot;
     this.#hashes = new Map(snapshot.users);
-    this.#decoy = snapshot.users[0]?.[1] ?? '';
     this.#challenge = `Basic realm="${snapshot.realm}", charset="UTF-8"`;
     this.withheldFields = snapshot.isAuthorizationPassed ? [] : ['authorization'];
     parts.hash.hashText(`wrong passwords\n${customer}\n${snapshot.name}`);
@@ -60,11 +57,24 @@ export class BasicAuth implements Gate {
     const credentials = readBasicCredentials(head.fields);
     if (credentials === 'missing') return refuse('credentials_missing');
     if (credentials === 'invalid') return refuse('credentials_wrong');
-    const hash = this.#hashes.get(credentials.user);
-    const digest = this.#verified.digest(credentials, hash ?? this.#decoy);
-    if (hash !== undefined && this.#verified.has(digest, this.#parts.clock.nowMs)) return admit(credentials);
+    const known = this.#hashes.get(credentials.user);
+    const hash = known ?? this.#findDecoy(credentials.user);
+    const isKnown = known !== undefined;
+    const digest = this.#verified.digest(credentials, hash);
+    if (isKnown && this.#verified.has(digest, this.#parts.clock.nowMs)) return admit(credentials);
     if (this.#isLimited(client, facts)) return refuse('credentials_limited');
-    return this.#check({credentials, hash, digest, client, facts, listener});
+    return this.#check({credentials, hash, isKnown, digest, client, facts, listener});
+  }
+
+  /**
+   * The hash that is checked for a user who does not exist: an answer that comes at once would say so. Hashes differ in cost, so it is always
+   * the same one for a name, on every thread, and nobody can foresee which.
+   */
+  #findDecoy(user: string): string {
+    const {users} = this.#snapshot;
+    const {hash} = this.#parts;
+    hash.hashText(`decoy\n${this.#customer}\n${this.#snapshot.name}\n${user}`);
+    return users[(hash.high >>> 0) % users.length]?.[1] ?? '';
   }
 
   #isLimited(client: ClientIdentity, facts: RequestFacts): boolean {
@@ -74,7 +84,7 @@ export class BasicAuth implements Gate {
   }
 
   #check(attempt: Attempt): Verdict | PendingVerdict {
-    const {credentials, hash = this.#decoy, client, facts, listener} = attempt;
+    const {credentials, hash, client, facts, listener} = attempt;
     const state = {isWanted: true};
     const job: PasswordJob = {
       customer: this.#customer, hash, password: credentials.password,
@@ -95,10 +105,10 @@ export class BasicAuth implements Gate {
   }
 
   /** A failure counts even where the client has not waited for it. */
-  #judge({credentials, hash, digest, client}: Attempt, matches: boolean | null): Verdict {
+  #judge({credentials, isKnown, digest, client}: Attempt, matches: boolean | null): Verdict {
     const {buckets, clock} = this.#parts;
     if (matches === null) return refuse('credentials_unchecked');
-    if (matches && hash !== undefined) {
+    if (matches && isKnown) {
       this.#verified.add(digest, clock.nowMs);
       return admit(credentials);
     }
@@ -109,8 +119,9 @@ export class BasicAuth implements Gate {
 
 interface Attempt {
   readonly credentials: BasicCredentials;
-  /** Undefined where there is no such user. */
-  readonly hash: string | undefined;
+  readonly hash: string;
+  /** There is such a user. */
+  readonly isKnown: boolean;
   readonly digest: string;
   readonly client: ClientIdentity;
   readonly facts: RequestFacts;
