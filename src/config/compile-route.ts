@@ -35,6 +35,7 @@ function compileRoute(route: RouteInput, site: SiteInput, defaults: RouteDefault
     responseFields: mergeChanges(site.headers.response, route.headers.response),
     encodedSlashAllowed: route.encoded_slash === 'allow',
     trailers: route.trailers,
+    takesCalls: route.grpc,
     websocket: compileWebSocket(route.websocket),
   };
 }

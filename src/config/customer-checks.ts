@@ -3,18 +3,18 @@ import {cidrContains, parseCidr, parseIp} from '#src/core/ip.ts';
 import {formatSocketAddress} from '#src/config/address-scalars.ts';
 import {checkAuth, type AuthFacts} from '#src/config/auth-schema.ts';
 import {type Finding, findRepeated} from '#src/config/checks.ts';
-import {quote} from '#src/config/problem.ts';
+import {type ConfigPath, quote} from '#src/config/problem.ts';
 import type {SocketAddress, UpstreamProtocol} from '#src/config/snapshot.ts';
 
 interface CustomerFacts {
   readonly networks: readonly string[];
   readonly source_address?: {readonly ipv4?: string | undefined; readonly ipv6?: string | undefined} | undefined;
   readonly pools: Readonly<Record<string, {readonly protocol: UpstreamProtocol; readonly servers: readonly {readonly address: SocketAddress}[]}>>;
-  readonly sites: readonly {readonly hosts: readonly string[]; readonly routes: readonly {readonly pool?: string | undefined; readonly websocket?: unknown}[]}[];
+  readonly sites: readonly {readonly hosts: readonly string[]; readonly routes: readonly {readonly pool?: string | undefined; readonly websocket?: unknown; readonly grpc?: boolean | undefined}[]}[];
 }
 
 export function checkCustomer(customer: CustomerFacts & AuthFacts): readonly Finding[] {
-  return [...checkServers(customer), ...checkSourceAddress(customer), ...checkHosts(customer), ...checkPools(customer), ...checkWebSocketPools(customer), ...checkAuth(customer)];
+  return [...checkServers(customer), ...checkSourceAddress(customer), ...checkHosts(customer), ...checkPools(customer), ...checkProtocols(customer), ...checkAuth(customer)];
 }
 
 function checkServers({networks, pools}: CustomerFacts): readonly Finding[] {
@@ -60,17 +60,32 @@ function checkPools({pools, sites}: CustomerFacts): readonly Finding[] {
   }])));
 }
 
-/** A WebSocket over HTTP/2 is another protocol (RFC 8441), which few applications speak. */
-function checkWebSocketPools({pools, sites}: CustomerFacts): readonly Finding[] {
-  return sites.flatMap(({routes}, siteIndex) => routes.flatMap(({pool, websocket}, index): readonly Finding[] => {
+/** A WebSocket over HTTP/2 is another protocol (RFC 8441), which few applications speak; gRPC is nothing else than HTTP/2. */
+function checkProtocols({pools, sites}: CustomerFacts): readonly Finding[] {
+  return sites.flatMap(({routes}, siteIndex) => routes.flatMap(({pool, websocket, grpc}, index): readonly Finding[] => {
     const protocol = pool === undefined || !Object.hasOwn(pools, pool) ? undefined : pools[pool]?.protocol;
-    if (pool === undefined || websocket === undefined || protocol === undefined || protocol === 'http1') return [];
-    return [{
-      path: ['sites', siteIndex, 'routes', index, 'websocket'], needs: [['pools', pool]],
-      part: 'key',
-      found: `websocket on a route to the pool ${pool}, which speaks ${protocol}`,
-      allowed: 'websocket on routes to pools with protocol: http1',
-      remedy: 'remove the key, or give the route a pool of its own with protocol: http1',
-    }];
+    if (pool === undefined || protocol === undefined) return [];
+    const place = {path: ['sites', siteIndex, 'routes', index], pool, protocol};
+    if (websocket !== undefined && protocol !== 'http1') return [describeProtocol({...place, key: 'websocket', allowed: 'protocol: http1'})];
+    return grpc === true && protocol === 'http1' ? [describeProtocol({...place, key: 'grpc', allowed: 'protocol: h2 or h2c'})] : [];
   }));
+}
+
+interface ProtocolMismatch {
+  /** Of the route. */
+  readonly path: ConfigPath;
+  readonly key: 'websocket' | 'grpc';
+  readonly pool: string;
+  readonly protocol: UpstreamProtocol;
+  readonly allowed: string;
+}
+
+function describeProtocol({path, key, pool, protocol, allowed}: ProtocolMismatch): Finding {
+  return {
+    path: [...path, key], needs: [['pools', pool]],
+    part: 'key',
+    found: `${key} on a route to the pool ${pool}, which speaks ${protocol}`,
+    allowed: `${key} on routes to pools with ${allowed}`,
+    remedy: `remove the key, or give the route a pool of its own with ${allowed}`,
+  };
 }

@@ -23,6 +23,7 @@ interface RouteFacts {
   readonly strip_prefix?: true | undefined;
   readonly websocket?: unknown;
   readonly trailers?: boolean | undefined;
+  readonly grpc?: boolean | undefined;
 }
 
 interface ChangesFacts {
@@ -46,7 +47,7 @@ export function checkRespond({status, body}: RespondFacts): readonly Finding[] {
 }
 
 export function checkRoute(route: RouteFacts): readonly Finding[] {
-  return [...checkAction(route), ...checkPrefix(route), ...checkUpgrade(route), ...checkTrailers(route)];
+  return [...checkAction(route), ...checkPrefix(route), ...checkUpgrade(route), ...checkTrailers(route), ...checkCalls(route)];
 }
 
 /** `any` next to another origin would make that one look like a restriction. */
@@ -68,6 +69,13 @@ const ACTIONS = ['pool', 'redirect', 'respond'] as const;
 function checkTrailers({pool, trailers}: RouteFacts): readonly Finding[] {
   if (trailers !== true || pool !== undefined) return [];
   return [{path: ['trailers'], part: 'key', needs: [['pool']], found: 'trailers on a route without a pool', allowed: 'trailers with `pool`', remedy: 'remove the key'}];
+}
+
+function checkCalls({methods, pool, grpc}: RouteFacts): readonly Finding[] {
+  if (grpc !== true) return [];
+  if (pool === undefined) return [{path: ['grpc'], part: 'key', needs: [['pool']], found: 'grpc on a route without a pool', allowed: 'grpc with `pool`', remedy: 'remove the key'}];
+  if (methods.length === 0 || methods.includes('POST')) return [];
+  return [{path: ['grpc'], part: 'key', needs: [['methods']], found: 'grpc on a route without POST', allowed: 'POST among the methods: every call is one', remedy: 'add POST, or remove the key'}];
 }
 
 function checkAction(route: RouteFacts): readonly Finding[] {

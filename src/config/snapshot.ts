@@ -307,6 +307,8 @@ export interface RouteSnapshot {
   readonly encodedSlashAllowed: boolean;
   /** Trailers pass, in both directions; without, only those of gRPC do. */
   readonly trailers: boolean;
+  /** Of gRPC. Only with a pool of HTTP/2. */
+  readonly takesCalls: boolean;
   /** Null: a wish for a WebSocket is ignored. */
   readonly websocket: WebSocketSnapshot | null;
 }

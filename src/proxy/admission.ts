@@ -14,7 +14,7 @@ import {isGrpcCall} from '#src/policy/grpc.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
 import {createRuleSubject, matchesRule, type RuleSet} from '#src/policy/rules.ts';
 import {takeLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
-import {planDeadline, takesCalls} from '#src/proxy/call.ts';
+import {planDeadline} from '#src/proxy/call.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {LoginAttempt} from '#src/proxy/login-attempt.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
@@ -173,7 +173,8 @@ function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFact
   }
   const route = match.value;
   facts.route = route;
-  facts.isGrpc &&= takesCalls(route);
+  // Elsewhere it is a request like any other: else a client could choose by a field that its body is not collected, and that it may trickle.
+  facts.isGrpc &&= route.snapshot.takesCalls;
   if (!route.snapshot.encodedSlashAllowed && hasEncodedSlash(path)) return 'path_ambiguous';
   if (!isAllowed(route.access, client.ip)) return 'access_denied';
   const guard = route.pool === null ? null : facts.site?.customer.logins?.find(head.method, normalTarget) ?? null;

@@ -13,14 +13,6 @@ import type {UpstreamStream} from '#src/upstream/upstream-stream.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
 import type {Route} from '#src/proxy/tables.ts';
 
-/**
- * gRPC is HTTP/2 on both sides. Whatever else says that it is, is a request like any other: else a client could choose by a field that its
- * body is not collected, that it may trickle, and that a refusal looks like a success.
- */
-export function takesCalls({pool}: Route): boolean {
-  return pool !== null && pool.snapshot.protocol !== 'http1';
-}
-
 /** Fills in until when the client of a call waits. One that does not wait at all costs no application anything. */
 export function planDeadline(head: RequestHead, facts: RequestFacts): FaultCode | null {
   if (!facts.isGrpc || facts.route === null) return null;

@@ -36,7 +36,7 @@ function hashesFor(secret: Uint8Array, names: readonly string[]): readonly strin
     const head = new RequestHead(), facts = new RequestFacts();
     assert.equal(head.parse(Buffer.from(text, 'latin1'), 0, text.length), text.length);
     facts.client = identifyClient(ip, 'https', hash);
-    assert.equal(gate.open(head, facts, {onVerdict: assert.fail}).type, 'pending');
+    assert.equal(gate.open(head, facts, {onVerdict: () => assert.fail('nothing is checked here')}).type, 'pending');
   }
   return passwords.hashes;
 }

@@ -85,7 +85,7 @@ async function startServer(context: TestContext, held: HeldCall[]): Promise<{ser
 async function start(context: TestContext): Promise<Stage> {
   const held: HeldCall[] = [];
   const {server, port} = await startServer(context, held);
-  const customer = {...acme([port], {pool: {protocol: 'h2c', connectionsMax: 2000}}), certificates: [certificate(PAIR, ['acme.test'])]};
+  const customer = {...acme([port], {pool: {protocol: 'h2c', connectionsMax: 2000}, route: {takesCalls: true}}), certificates: [certificate(PAIR, ['acme.test'])]};
   const proxy = await ProxyHarness.start(context, {customers: [customer], node: {listeners: [HTTPS]}});
   context.after(() => proxy.reload({customers: []}));
   return {proxy, server, held, client: connect(context, proxy)};

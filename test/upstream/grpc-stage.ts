@@ -22,7 +22,9 @@ export interface Stage {
 
 export async function start(context: TestContext, acmeOverrides: Parameters<typeof acme>[1] = {}): Promise<Stage> {
   const application = await startApplication(context);
-  const customer = acme([application.port], {...acmeOverrides, pool: {protocol: 'h2c', connectionsMax: 2000, ...acmeOverrides.pool}});
+  const customer = acme([application.port], {
+    ...acmeOverrides, pool: {protocol: 'h2c', connectionsMax: 2000, ...acmeOverrides.pool}, route: {takesCalls: true, ...acmeOverrides.route},
+  });
   const proxy = await ProxyHarness.start(context, {customers: [{...customer, certificates: [certificate(PAIR, ['acme.test'])]}], node: {listeners: [HTTPS]}});
   context.after(() => proxy.reload({customers: []}));
   return {proxy, application, session: connect(context, proxy)};

@@ -7,7 +7,7 @@ import {grpcStatusLines} from '#src/policy/grpc.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream} from '#test/support/fake-upstream.ts';
 import {statusOf} from '#test/support/raw-message.ts';
-import {acme} from '#test/support/snapshots.ts';
+import {ROUTE_TIMEOUTS, acme} from '#test/support/snapshots.ts';
 import {call, connect, start} from '#test/upstream/grpc-stage.ts';
 import {ask, startApplication, startProxy} from '#test/upstream/http2-stage.ts';
 
@@ -92,9 +92,9 @@ test('a route that is not there is unimplemented', async (context) => {
   assert.deepEqual([failed.head[':status'], failed.head['grpc-status']], [200, '12']);
 });
 
-test('the type of gRPC alone buys nothing: to a pool of HTTP/1.1 it is a request like any other', async (context) => {
+test('the type of gRPC alone buys nothing, to a pool of HTTP/1.1', async (context) => {
   const upstream = await FakeUpstream.start(context);
-  const {session} = await start(context, {pool: {protocol: 'http1', servers: acme([upstream.port]).pools[0]?.servers ?? []}});
+  const {session} = await start(context, {route: {takesCalls: false}, pool: {protocol: 'http1', servers: acme([upstream.port]).pools[0]?.servers ?? []}});
   const upload = call(session);
   upload.stream.write('drop');
   await settle();
@@ -107,6 +107,27 @@ test('the type of gRPC alone buys nothing: to a pool of HTTP/1.1 it is a request
   refused.stream.end('x');
   await eventually('it is answered', () => refused.isOver);
   assert.deepEqual([refused.head[':status'], refused.head['grpc-status']], [502, undefined]);
+});
+
+test('nor to one of HTTP/2, on a route that takes no calls: its body is collected, must not trickle, and a refusal looks like one', async (context) => {
+  const {proxy, application, session} = await start(context, {route: {takesCalls: false}});
+  application.respond = (stream) => {
+    stream.respond({':status': 200, 'content-type': 'application/grpc'}, {waitForTrailers: true});
+    stream.on('wantTrailers', () => stream.sendTrailers({'grpc-status': '0'}));
+    stream.end();
+  };
+  const slow = call(session);
+  slow.stream.write('drop');
+  await settle();
+  assert.equal(application.sessions, 0, 'its body is collected');
+  proxy.pass(ROUTE_TIMEOUTS.requestBodyIdleMs + 500);
+  await eventually('it is answered', () => slow.isOver);
+  assert.deepEqual([slow.head[':status'], slow.head['grpc-status'], application.sessions], [408, undefined, 0]);
+  const whole = call(session, {'grpc-timeout': '1n'});
+  whole.stream.end('x');
+  await eventually('it is answered', () => whole.isOver);
+  assert.deepEqual([whole.head[':status'], whole.trailers], [200, {}]);
+  assert.deepEqual(proxy.faults(), {request_body_timeout: 1});
 });
 
 test('nor does it over HTTP/1.1', async (context) => {

@@ -42,7 +42,7 @@ export async function startApplication(context: TestContext, server: Http2Server
 }
 
 export async function startProxy(context: TestContext, ports: readonly number[], overrides: Partial<PoolSnapshot> = {}): Promise<ProxyHarness> {
-  const proxy = await ProxyHarness.start(context, {customers: [acme(ports, {route: {requestBufferBytes: 100}, pool: {protocol: 'h2c', ...overrides}})]});
+  const proxy = await ProxyHarness.start(context, {customers: [acme(ports, {route: {requestBufferBytes: 100, takesCalls: true}, pool: {protocol: 'h2c', ...overrides}})]});
   context.after(() => proxy.reload({customers: []}));
   return proxy;
 }
