@@ -11,31 +11,76 @@ const TYPES = {form: 'application/x-www-form-urlencoded', json: 'application/jso
 /** A string of JSON that is followed by a colon: the key of some object. */
 const JSON_STRING = /"(?:[^"\\]|\\.)*"(\s*:)?/g;
 
-/** The account in one form for all its spellings; null where it cannot be read in exactly one way. Empty where the body names none. */
-export function readAccount(place: AccountPlace, contentType: string, body: Buffer): string | null {
-  const type = contentType.split(';')[0]?.trim().toLowerCase();
-  if (type !== TYPES[place.type]) return null;
+export interface LoginBody {
+  readonly contentType: string;
+  /** Without the question mark. */
+  readonly query: string;
+  readonly body: Buffer;
+}
+
+/** The account in one form for all its spellings; null where it cannot be read in exactly one way. Empty where the request names none. */
+export function readAccount(place: AccountPlace, {contentType, query, body}: LoginBody): string | null {
+  if (!isType(contentType, TYPES[place.type])) return null;
   const text = body.toString('utf8');
   // A byte-order mark is passed over by some, and bytes that are no UTF-8 mean something else to each.
   if (text.startsWith('\ufeff') || !Buffer.from(text, 'utf8').equals(body)) return null;
-  const account = place.type === 'form' ? readForm(text, place.field) : readJson(text, place.field);
-  return account === null || account.length > LIMITS.loginAccountLengthMax ? null : normalise(account);
+  const inBody = place.type === 'form' ? readForm(text, place.field) : readJson(text, place.field);
+  // Servlets, PHP and Rails mix what the query says into what the body says, each in an order of its own.
+  const inQuery = query === '' ? '' : readPairs(query.split(/[&;]/), place.field);
+  if (inBody === null || inQuery === null || !isAccount(inBody) || !isAccount(inQuery)) return null;
+  const account = normalise(inBody), other = normalise(inQuery);
+  if (account !== '' && other !== '' && account !== other) return null;
+  return account === '' ? other : account;
 }
 
-/** Applications take `Alice `, `alice` and `ＡＬＩＣＥ` for the same, or do not: to count them as one errs on the safe side. */
+/** In UTF-8: in another charset the same bytes name another account, or another field. */
+function isType(contentType: string, wanted: string): boolean {
+  const [type = '', ...parameters] = contentType.toLowerCase().split(';').map((part) => part.trim());
+  return type === wanted && parameters.every((parameter) => !parameter.startsWith('charset') || /^charset="?utf-8"?$/.test(parameter));
+}
+
+/** What is written in C stops reading at a NUL. */
+function isAccount(text: string): boolean {
+  return text.length <= LIMITS.loginAccountLengthMax && !/\p{Cc}/u.test(text);
+}
+
+/**
+ * Applications take `Alice `, `alice` and `ＡＬＩＣＥ` for the same, and databases `álice` and what has letters in it that nobody sees; or they
+ * do not: to count them as one errs on the safe side.
+ */
 function normalise(account: string): string {
-  return account.normalize('NFKC').trim().toLowerCase();
+  return account.normalize('NFKD').replaceAll(/[\p{M}\p{C}]/gu, '').trim().toUpperCase().toLowerCase();
+}
+
+function readForm(text: string, field: string): string | null {
+  // Some servers take `;` for a separator, others for a letter.
+  return text.includes(';') ? null : readPairs(text.split('&'), field);
 }
 
 /** `a[]=`, and names that PHP turns into this one (`a.b`, `a b` → `a_b`), are other spellings of the field. */
-function readForm(text: string, field: string): string | null {
-  // Some servers take `;` for a separator, others for a letter.
-  if (text.includes(';')) return null;
-  const values = [...new URLSearchParams(text)].filter(([name]) => foldName(name) === foldName(field));
-  if (values.length > 1) return null;
-  const [first] = values;
-  if (first === undefined) return '';
-  return first[0] === field ? first[1] : null;
+function readPairs(pairs: readonly string[], field: string): string | null {
+  let account = '';
+  let isFound = false;
+  for (const pair of pairs) {
+    const equals = pair.indexOf('=');
+    const name = decodePart(equals < 0 ? pair : pair.slice(0, equals));
+    if (name === null) return null;
+    if (foldName(name) !== foldName(field)) continue;
+    const value = decodePart(equals < 0 ? '' : pair.slice(equals + 1));
+    if (isFound || name !== field || value === null) return null;
+    isFound = true;
+    account = value;
+  }
+  return account;
+}
+
+/** Null where it is not escaped in exactly one way: `%u0061` is a letter to ASP, and `%c1%a1` to careless decoders. */
+function decodePart(text: string): string | null {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return null;
+  }
 }
 
 function foldName(name: string): string {
@@ -45,8 +90,9 @@ function foldName(name: string): string {
 function readJson(text: string, field: string): string | null {
   const parsed = parseJson(text);
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
-  if (countKeys(text, field) > 1) return null;
-  const value: unknown = Object.hasOwn(parsed, field) ? (parsed as Record<string, unknown>)[field] : '';
+  const count = countKeys(text, field);
+  if (count === 0) return '';
+  const value: unknown = count === 1 && Object.hasOwn(parsed, field) ? (parsed as Record<string, unknown>)[field] : null;
   if (typeof value === 'number') return String(value);
   return typeof value === 'string' ? value : null;
 }

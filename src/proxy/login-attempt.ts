@@ -37,7 +37,7 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
     this.#user = facts.user;
     const guard = this.#guard;
     // Who only observes refuses nothing, and counts the client at least.
-    const account = this.#readAccount(body) ?? (guard.snapshot.isEnforced ? null : '');
+    const account = this.#readAccount(body, facts.normalTarget) ?? (guard.snapshot.isEnforced ? null : '');
     if (account === null) return {type: 'refused', fault: 'login_unreadable'};
     const keys = guard.keysFor(client, account);
     const empty = guard.reserve(keys);
@@ -53,10 +53,12 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
   }
 
   /** Empty where accounts are not told apart, or the body names none; null where it cannot be told which. */
-  #readAccount(body: RequestBody): string | null {
+  #readAccount(body: RequestBody, target: string): string | null {
     const {account} = this.#guard.snapshot;
     if (account === null) return '';
-    return body.isComplete && !this.#isEncoded ? readAccount(account, this.#contentType, Buffer.concat(body.pieces)) : null;
+    if (!body.isComplete || this.#isEncoded) return null;
+    const question = target.indexOf('?');
+    return readAccount(account, {contentType: this.#contentType, query: question < 0 ? '' : target.slice(question + 1), body: Buffer.concat(body.pieces)});
   }
 
   #delay(keys: LoginKeys, facts: RequestFacts, listener: VerdictListener): Verdict | PendingVerdict {

@@ -7,19 +7,28 @@ import {readAccount} from '#src/policy/login-account.ts';
 const FORM = 'application/x-www-form-urlencoded';
 const JSON_TYPE = 'application/json';
 
-function form(text: string, type = FORM): string | null {
-  return readAccount({type: 'form', field: 'user_name'}, type, Buffer.from(text, 'latin1'));
+function form(text: string, type = FORM, query = ''): string | null {
+  return readAccount({type: 'form', field: 'user_name'}, {contentType: type, query, body: Buffer.from(text, 'latin1')});
 }
 
-function json(text: string, type = JSON_TYPE): string | null {
-  return readAccount({type: 'json', field: 'email'}, type, Buffer.from(text, 'utf8'));
+function json(text: string, type = JSON_TYPE, query = ''): string | null {
+  return readAccount({type: 'json', field: 'email'}, {contentType: type, query, body: Buffer.from(text, 'utf8')});
 }
 
 const READ: readonly (readonly [what: string, account: string | null, expected: string])[] = [
   ['a form', form('user_name=alice&password=x'), 'alice'],
   ['a charset', form('user_name=alice', `${FORM}; charset=UTF-8`), 'alice'],
   ['case, blanks and escapes', form('user_name=%20ALICE+'), 'alice'],
-  ['UTF-8 in escapes', form('user_name=Zo%C3%AB'), 'zoë'],
+  ['a charset in quotes', form('user_name=alice', `${FORM};charset="utf-8"`), 'alice'],
+  ['another parameter of the type', json('{"email":"alice"}', `${JSON_TYPE}; odata=verbose; charset=utf-8`), 'alice'],
+  ['UTF-8 in escapes, and what databases take for the same letter', form('user_name=Zo%C3%AB'), 'zoe'],
+  ['letters with marks of their own', form('user_name=zoe%CC%88'), 'zoe'],
+  ['a sharp s', form('user_name=gro%C3%9F'), 'gross'],
+  ['what is not seen', form('user_name=ali%E2%80%8Bce'), 'alice'],
+  ['a percent sign in the password that is none of an escape', form('user_name=alice&password=100%'), 'alice'],
+  ['the same account in the query', form('user_name=alice', FORM, 'next=/&user_name=ALICE'), 'alice'],
+  ['the account in the query alone', form('password=x', FORM, 'user_name=alice'), 'alice'],
+  ['a query about something else', json('{"email":"alice"}', JSON_TYPE, 'next=/;x&a=%zz'), 'alice'],
   ['wide letters', form('user_name=%EF%BC%A1lice'), 'alice'],
   ['no such field', form('password=x'), ''],
   ['an empty body', form(''), ''],
@@ -43,6 +52,24 @@ const REFUSED: readonly (readonly [what: string, account: string | null])[] = [
   ['another case beside the plain one', form('user_name=other&User_Name=victim')],
   ['a semicolon, which some take for a separator', form('user_name=other;user_name=victim')],
   ['bytes that are no UTF-8', form('user_name=\xff')],
+  ['another charset', form('user_name=victim', `${FORM}; charset=ibm500`)],
+  ['UTF-7, in which every byte is ASCII', form('+AHU-ser_name=victim', `${FORM}; charset=utf-7`)],
+  ['two charsets', form('user_name=victim', `${FORM}; charset=utf-8; charset=utf-16`)],
+  ['another charset of JSON', json('{"email":"victim"}', `${JSON_TYPE};CHARSET=UTF-16`)],
+  ['an escape of ASP (CVE-2009-1535)', form('user_name=vict%u0069m')],
+  ['an escape of ASP in a name', form('user%u005Fname=victim')],
+  ['a NUL', form('user_name=victim%00x')],
+  ['a NUL in JSON', json('{"email":"victim\\u0000x"}')],
+  ['half an escape', form('user_name=victim%4')],
+  ['an account in the query that is too long', form('', FORM, `user_name=${'a'.repeat(LIMITS.loginAccountLengthMax + 1)}`)],
+  ['an overlong escape', form('user_name=vict%c1%a9m')],
+  ['another account in the query, which servlets read first', form('user_name=other', FORM, 'user_name=victim')],
+  ['the account in the query, as a list', form('user_name=other', FORM, 'user_name[]=victim')],
+  ['two accounts in the query', form('', FORM, 'user_name=other&user_name=victim')],
+  ['two accounts in the query, behind a semicolon', form('user_name=other', FORM, 'a=b;user_name=victim')],
+  ['another account in the query of JSON', json('{"email":"other"}', JSON_TYPE, 'email=victim')],
+  ['a key in another case, which Go reads all the same', json('{"Email":"victim"}')],
+  ['the key nested only', json('{"user":{"email":"victim"}}')],
   ['multipart', form('user_name=victim', 'multipart/form-data; boundary=x')],
   ['no type at all', form('user_name=victim', '')],
   ['a form where JSON is expected', json('email=victim', FORM)],
