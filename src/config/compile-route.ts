@@ -34,6 +34,7 @@ function compileRoute(route: RouteInput, site: SiteInput, defaults: RouteDefault
     requestFields: mergeChanges(site.headers.request, route.headers.request),
     responseFields: mergeChanges(site.headers.response, route.headers.response),
     encodedSlashAllowed: route.encoded_slash === 'allow',
+    loginGuard: route.login_guard ?? null,
     trailers: route.trailers,
     takesCalls: route.grpc,
     websocket: compileWebSocket(route.websocket),

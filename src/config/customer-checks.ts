@@ -3,6 +3,7 @@ import {cidrContains, parseCidr, parseIp} from '#src/core/ip.ts';
 import {formatSocketAddress} from '#src/config/address-scalars.ts';
 import {checkAuth, type AuthFacts} from '#src/config/auth-schema.ts';
 import {type Finding, findRepeated} from '#src/config/checks.ts';
+import {checkLoginGuards, type GuardedFacts} from '#src/config/login-schema.ts';
 import {type ConfigPath, quote} from '#src/config/problem.ts';
 import type {SocketAddress, UpstreamProtocol} from '#src/config/snapshot.ts';
 
@@ -13,8 +14,8 @@ interface CustomerFacts {
   readonly sites: readonly {readonly hosts: readonly string[]; readonly routes: readonly {readonly pool?: string | undefined; readonly websocket?: unknown; readonly grpc?: boolean | undefined}[]}[];
 }
 
-export function checkCustomer(customer: CustomerFacts & AuthFacts): readonly Finding[] {
-  return [...checkServers(customer), ...checkSourceAddress(customer), ...checkHosts(customer), ...checkPools(customer), ...checkProtocols(customer), ...checkAuth(customer)];
+export function checkCustomer(customer: CustomerFacts & AuthFacts & GuardedFacts): readonly Finding[] {
+  return [...checkServers(customer), ...checkSourceAddress(customer), ...checkHosts(customer), ...checkPools(customer), ...checkProtocols(customer), ...checkAuth(customer), ...checkLoginGuards(customer)];
 }
 
 function checkServers({networks, pools}: CustomerFacts): readonly Finding[] {

@@ -112,6 +112,7 @@ const route = checked(section({
   deny: z.array(network).max(10_000).prefault([]).describe('Clients that get 403, even if `allow` names them.'),
   websocket: websocketSection.describe('Lets clients open WebSockets on this route; `true` stands for the defaults. Only with `pool`. Default: a wish for one is ignored.'),
   limits: limitsSection.describe('Request rates of this route, answered with 429 when exceeded.'),
+  login_guard: name.optional().describe('Name of a guard under `login_guards`: requests that this route takes, with one of its methods, are attempts to log in, whatever their path.'),
   trailers: flag.prefault(false).describe('Lets trailers pass, in both directions, but for fields that have no place there. Without it they are dropped.'),
   grpc: flag.prefault(false).describe('Takes calls of gRPC over HTTP/2: they have trailers, are passed on message by message, and may be silent, see [upstreams.md](upstreams.md#grpc). Without it they are requests like any other.'),
   encoded_slash: choice('refuse', 'allow').prefault('refuse').describe('What becomes of `%2F` in a path: refused with 400, or passed on as it is.'),

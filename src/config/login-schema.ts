@@ -47,7 +47,7 @@ const banSection = section({
 
 const guard = section({
   name: name.describe('Unique; a label in logs and metrics.'),
-  paths: z.array(routePath).min(1).max(20).describe('Paths that take attempts, exactly as they are written, on all sites of the customer.'),
+  paths: z.array(routePath).max(20).prefault([]).describe('Paths that take attempts, exactly as they are written, on all sites of the customer. None: those of the routes with `login_guard`.'),
   methods: z.array(method).min(1).max(32).prefault(['POST']).describe('Methods that make a request an attempt.'),
   account: accountSection.optional().describe('Where the account stands. It is kept as a keyed hash only. Default: accounts are not told apart.'),
   failure: failureSection.describe('What a failed attempt looks like: any of these.'),
@@ -64,6 +64,31 @@ function checkFailure({statuses, redirect_to: redirects, without_cookie: cookie}
 }): readonly Finding[] {
   if (statuses.length > 0 || redirects.length > 0 || cookie !== undefined) return [];
   return [{path: [], needs: [['statuses'], ['redirect_to'], ['without_cookie']], found: 'nothing that would be a failure', allowed: 'at least one of statuses, redirect_to and without_cookie', remedy: 'say what a failed attempt looks like'}];
+}
+
+export interface GuardedFacts {
+  readonly login_guards: readonly {readonly name: string; readonly paths: readonly string[]}[];
+  readonly sites: readonly {readonly routes: readonly {readonly login_guard?: string | undefined; readonly pool?: string | undefined}[]}[];
+}
+
+/** What must hold between guards and the routes that name them. */
+export function checkLoginGuards({login_guards: guards, sites}: GuardedFacts): readonly Finding[] {
+  const known = guards.map((each) => each.name);
+  const uses = sites.flatMap(({routes}, site) => routes.map((route, index) => ({...route, path: ['sites', site, 'routes', index, 'login_guard']})))
+    .filter(({login_guard: used}) => used !== undefined);
+  const used = new Set(uses.map((use) => use.login_guard));
+  return [
+    ...uses.filter((use) => use.pool === undefined).map(({path}): Finding => ({
+      path, part: 'key', needs: [[...path.slice(0, -1), 'pool']], found: 'login_guard on a route without a pool', allowed: 'login_guard with `pool`: only an application can tell who has failed', remedy: 'remove the key',
+    })),
+    ...uses.filter((use) => !known.includes(use.login_guard ?? '')).map(({path, login_guard: name}): Finding => ({
+      path, needs: [['login_guards']], found: `${JSON.stringify(name)}, a guard that does not exist`,
+      allowed: known.length === 0 ? 'a guard of this customer (there is none)' : `a guard of this customer: ${known.join(', ')}`, remedy: 'correct the name, or add it under login_guards',
+    })),
+    ...guards.flatMap(({name, paths}, index): readonly Finding[] => (paths.length > 0 || used.has(name) ? [] : [{
+      path: ['login_guards', index], needs: [['sites'], ['login_guards', index, 'paths']], found: `${JSON.stringify(name)}, which guards nothing`, allowed: 'a guard with `paths`, or with routes that name it', remedy: 'add paths, or login_guard to a route',
+    }])),
+  ];
 }
 
 export function compileLoginGuards(guards: z.output<typeof loginGuardsSection>): readonly LoginGuardSnapshot[] {

@@ -109,7 +109,7 @@ export type AuthSnapshot = BasicAuthSnapshot | ForwardAuthSnapshot;
 /** Which requests are attempts to log in, what a failure looks like, and how many failures are tolerated. */
 export interface LoginGuardSnapshot {
   readonly name: string;
-  /** Normalised; exact. */
+  /** Normalised; exact. On all sites of the customer, beside the routes that name the guard. */
   readonly paths: readonly string[];
   readonly methods: readonly string[];
   /** Where the body names the account; null: accounts are not told apart. */
@@ -305,6 +305,8 @@ export interface RouteSnapshot {
   readonly responseFields: FieldChangesSnapshot;
   /** Percent-encoded slashes are passed on as they are instead of being refused. */
   readonly encodedSlashAllowed: boolean;
+  /** Name of the guard for which its requests are attempts to log in; null: their paths decide. */
+  readonly loginGuard: string | null;
   /** Trailers pass, in both directions; without, only those of gRPC do. */
   readonly trailers: boolean;
   /** Of gRPC. Only with a pool of HTTP/2. */

@@ -177,7 +177,7 @@ function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFact
   facts.isGrpc &&= route.snapshot.takesCalls;
   if (!route.snapshot.encodedSlashAllowed && hasEncodedSlash(path)) return 'path_ambiguous';
   if (!isAllowed(route.access, client.ip)) return 'access_denied';
-  const guard = route.pool === null ? null : facts.site?.customer.logins?.find(head.method, normalTarget) ?? null;
+  const guard = route.pool === null ? null : facts.site?.customer.logins?.find(head.method, normalTarget, route.snapshot.loginGuard) ?? null;
   if (guard !== null) facts.login = new LoginAttempt(guard, head);
   return head.bodyLength > route.snapshot.maxBodyBytes ? 'body_too_large' : null;
 }

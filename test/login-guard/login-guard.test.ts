@@ -9,7 +9,7 @@ import {FakeUpstream, type UpstreamRequest} from '#test/support/fake-upstream.ts
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
 import {fieldOf, statusOf, type RawMessage} from '#test/support/raw-message.ts';
-import {acme} from '#test/support/snapshots.ts';
+import {acme, route, site} from '#test/support/snapshots.ts';
 
 const WINDOW_MS = 600_000;
 const BAN_MS = 60_000;
@@ -197,6 +197,17 @@ describe('what counts', () => {
     for (const connection of clients) connection.destroy();
     await eventually('all are gone', () => stage.proxy.fault('client_gone') === 4);
     assert.deepEqual(await statusesOf(await stage.proxy.connect(context), [{}]), [429]);
+  });
+
+  test('of a route that names the guard, whatever the path; elsewhere the same path is no attempt', async (context) => {
+    const upstream = await FakeUpstream.start(context);
+    upstream.respond = application;
+    const base = guarded(upstream.port, {paths: []});
+    const sites = [site(['acme.test'], [route('/account/', {loginGuard: 'shop'}), route('/')])];
+    const proxy = await ProxyHarness.start(context, {node: BEHIND_PROXY, customers: [{...base, sites}]});
+    const connection = await proxy.connect(context);
+    const targets = ['/account/sign-in', '/account/', '/ACCOUNT', '/account/a/b', '/account/%61', '/account/c', '/other'];
+    assert.deepEqual(await statusesOf(connection, targets.map((target) => ({target}))), [401, 401, 401, 401, 401, 429, 401]);
   });
 
   test('other methods and paths are nobody\'s attempts', async (context) => {

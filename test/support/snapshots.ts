@@ -43,7 +43,7 @@ export function route(path: string, overrides: Partial<RouteSnapshot> = {}): Rou
   return {
     path, match: 'prefix', methods: [], action: {type: 'pool', pool: 'app'}, replacePrefix: null, allow: [], deny: [], auth: null, rules: [], limits: [], maxBodyBytes: 1024 * 1024,
     requestBufferBytes: 64 * 1024, timeouts: ROUTE_TIMEOUTS, requestFields: {set: [], remove: []}, responseFields: {set: [], remove: []},
-    encodedSlashAllowed: false, trailers: false, takesCalls: false, websocket: null, ...overrides,
+    encodedSlashAllowed: false, loginGuard: null, trailers: false, takesCalls: false, websocket: null, ...overrides,
   };
 }
 
