@@ -49,6 +49,13 @@ export const NAMED_BY_CONNECTION = NAMES.length + 2;
 export const FOLDING_NAME = NAMES.length + 3;
 export const FIELD_NUMBERS = NAMES.length + 4;
 
+/**
+ * A bit for each field of which there is one at most (RFC 9110 §5.3), and by which servers decide whom they serve or how they read the body: of
+ * two, one server takes the first, another the last, a third both. 0 for all others.
+ */
+export const SINGLE_BITS = new Uint8Array(FIELD_NUMBERS);
+[FIELD.authorization, FIELD['content-type'], FIELD.origin].forEach((number, index) => { SINGLE_BITS[number] = 1 << index; });
+
 const TABLE_SIZE = 1024;
 const FORWARDED_PREFIX = 'x-forwarded-';
 

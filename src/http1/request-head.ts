@@ -4,7 +4,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import {CR, LF, SPACE, TOKEN_CLASS, VISIBLE_CLASS} from '#src/http1/characters.ts';
 import {readConnectionOptions, type ConnectionOptions} from '#src/http1/connection-options.ts';
 import {FieldBlock, INCOMPLETE, INVALID, type FieldBlockLimits} from '#src/http1/field-block.ts';
-import {FIELD} from '#src/http1/field-names.ts';
+import {FIELD, SINGLE_BITS} from '#src/http1/field-names.ts';
 import {BODY_INVALID, LENGTH_ABSENT, LENGTH_INVALID, frameBody, parseContentLength, parseTransferEncoding, type TransferEncoding} from '#src/http1/framing.ts';
 
 const HEAD_LIMITS: FieldBlockLimits = {
@@ -118,6 +118,7 @@ export class RequestHead implements ConnectionOptions {
     const {fields} = this;
     const {numbers, count} = fields;
     let hostSeen = false;
+    let singlesSeen = 0;
     for (let i = 0; i < count; i++) {
       switch (numbers[i]) {
         case FIELD.host:
@@ -146,7 +147,11 @@ export class RequestHead implements ConnectionOptions {
         case FIELD['user-agent']: this.userAgent = fields.value(i); break;
         case FIELD.referer: this.referer = fields.value(i); break;
         case FIELD.accept: this.accept = fields.value(i); break;
-        default:
+        default: {
+          const bit = SINGLE_BITS[numbers[i] as number] as number;
+          if ((singlesSeen & bit) !== 0) return 'field_invalid';
+          singlesSeen |= bit;
+        }
       }
     }
     if (!hostSeen) return 'host_invalid';

@@ -5,7 +5,7 @@
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {VISIBLE_CLASS, isToken} from '#src/http1/characters.ts';
-import {FIELD} from '#src/http1/field-names.ts';
+import {FIELD, SINGLE_BITS} from '#src/http1/field-names.ts';
 import {BODY_CHUNKED, LENGTH_ABSENT, LENGTH_INVALID, parseContentLength} from '#src/http1/framing.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import {ROLE, type HeaderField} from '#src/http2/header-field.ts';
@@ -38,6 +38,7 @@ export class RequestAssembler implements FieldSink {
   #protocol: string | null = null;
   #host: string | null = null;
   #cookies: string | null = null;
+  #singlesSeen = 0;
   #listBytes = 0;
   #headBytes = 0;
 
@@ -77,6 +78,7 @@ export class RequestAssembler implements FieldSink {
     this.#protocol = null;
     this.#host = null;
     this.#cookies = null;
+    this.#singlesSeen = 0;
     this.#listBytes = 0;
     this.#headBytes = 0;
   }
@@ -154,7 +156,11 @@ export class RequestAssembler implements FieldSink {
       case ROLE.USER_AGENT: head.userAgent = value; break;
       case ROLE.REFERER: head.referer = value; break;
       case ROLE.ACCEPT: head.accept = value; break;
-      default:
+      default: {
+        const bit = SINGLE_BITS[field.name.number] as number;
+        if ((this.#singlesSeen & bit) !== 0) this.#fault ??= 'field_invalid';
+        this.#singlesSeen |= bit;
+      }
     }
     this.#append(field.line, field.name.text.length, field.name.number);
   }

@@ -82,7 +82,6 @@ const ATTACKS: readonly (readonly [what: string, fields: string, fault: 'credent
   ['no Base64', 'authorization: Basic !!!!\r\n', 'credentials_wrong'],
   ['Base64 with a blank in it', 'authorization: Basic YWxpY2U6 d29uZGVybGFuZA==\r\n', 'credentials_wrong'],
   ['Base64 without its padding', 'authorization: Basic YWxpY2U6d29uZGVybGFuZA\r\n', 'credentials_wrong'],
-  ['two fields, of which one is right', `${authorization('alice', 'wonderland')}${authorization('alice', 'x')}`, 'credentials_wrong'],
   ['a NUL behind the password', authorization('alice', 'wonderland\0x'), 'credentials_wrong'],
   ['a line break in the name', authorization('alice\r\nx', 'wonderland'), 'credentials_wrong'],
   ['bytes that are no UTF-8', `authorization: Basic ${Buffer.from('alice:\xff', 'latin1').toString('base64')}\r\n`, 'credentials_wrong'],

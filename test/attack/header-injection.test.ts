@@ -39,6 +39,9 @@ describe('bytes that have no place in a head', () => {
 
 describe('lines within lines', () => {
   refuseEach(TARGET, [
+    ['two users, of whom each server believes another', get('authorization: Bearer mine\r\nauthorization: Bearer theirs\r\n'), 'field_invalid'],
+    ['two types, of which each server reads another', get('content-type: text/plain\r\ncontent-type: application/json\r\n'), 'field_invalid'],
+    ['two origins', get('origin: https://acme.test\r\norigin: https://evil.test\r\n'), 'field_invalid'],
     ['CR LF that only one of two sees: LF CR', get('x-a: 1\n\rx-evil: 1\r\n'), 'field_invalid'],
     ['CR LF CR', get('x-a: 1\r\n\rx-evil: 1\r\n'), 'field_invalid'],
     ['a bare CR that ends the head', `GET / HTTP/1.1\r\nhost: acme.test\r\r${SMUGGLED}`, 'field_invalid'],
