@@ -9,6 +9,16 @@ export type Claims = Pick<CustomerSnapshot, 'name' | 'networks' | 'sourceAddress
 export interface Claimant {
   readonly file: string;
   readonly customer: Claims;
+  /** Those of `listNetworks(customer)`. */
+  readonly networks: readonly ClaimedNetwork[];
+}
+
+/** A source address counts as a network of one address: firewalls must not take one customer for another. */
+export interface ClaimedNetwork {
+  /** Place in the customer's document. */
+  readonly path: ConfigPath;
+  readonly text: string;
+  readonly cidr: Cidr;
 }
 
 export interface Claim<C extends Claimant> {
@@ -25,6 +35,26 @@ export interface Conflict<C extends Claimant> {
 
 export function findConflicts<C extends Claimant>(claimants: readonly C[]): readonly Conflict<C>[] {
   return [...findSameNames(claimants), ...findSameHosts(claimants), ...findOverlaps(claimants)];
+}
+
+/**
+ * The newcomers and everybody who claims something that one of them claims, in their order. Where the others have no conflicts among
+ * themselves, `findConflicts` finds the same in these as in all.
+ */
+export function findContested<C extends Claimant>(claimants: readonly C[], newcomers: ReadonlySet<C>): readonly C[] {
+  const names = new Set<string>(), hosts = new Set<string>(), cidrs: Cidr[] = [];
+  for (const {customer, networks} of newcomers) {
+    names.add(customer.name);
+    for (const site of customer.sites) for (const host of site.hosts) hosts.add(host);
+    for (const {cidr} of networks) cidrs.push(cidr);
+  }
+  const isContested = ({customer, networks}: C): boolean => {
+    if (names.has(customer.name)) return true;
+    for (const site of customer.sites) for (const host of site.hosts) if (hosts.has(host)) return true;
+    for (const {cidr} of networks) for (const other of cidrs) if (cidrsOverlap(cidr, other)) return true;
+    return false;
+  };
+  return claimants.filter(isContested);
 }
 
 function findSameNames<C extends Claimant>(claimants: readonly C[]): readonly Conflict<C>[] {
@@ -62,9 +92,7 @@ function claimOfHost<C extends Claimant>(claimant: C, host: string): Claim<C> {
   return {claimant, path: ['sites', site, 'hosts', sites[site]?.hosts.indexOf(host) ?? 0], text: host};
 }
 
-interface NetworkClaim<C extends Claimant> extends Claim<C> {
-  readonly cidr: Cidr;
-}
+interface NetworkClaim<C extends Claimant> extends Claim<C>, ClaimedNetwork {}
 
 /**
  * Two networks overlap only if one includes the other. Sorted by first address and then by size, an including network stands before
@@ -73,7 +101,7 @@ interface NetworkClaim<C extends Claimant> extends Claim<C> {
 function findOverlaps<C extends Claimant>(claimants: readonly C[]): readonly Conflict<C>[] {
   const claims: NetworkClaim<C>[] = [];
   for (const claimant of claimants) {
-    for (const {path, text, cidr} of networksClaimedBy(claimant.customer)) claims.push({claimant, path, text, cidr});
+    for (const {path, text, cidr} of claimant.networks) claims.push({claimant, path, text, cidr});
   }
   claims.sort((a, b) => compareCidrs(a.cidr, b.cidr));
   const conflicts: Conflict<C>[] = [];
@@ -87,9 +115,8 @@ function findOverlaps<C extends Claimant>(claimants: readonly C[]): readonly Con
   return conflicts;
 }
 
-/** A source address counts as a network of one address: firewalls must not take one customer for another. */
-function networksClaimedBy({networks, sourceAddress}: Claims): readonly {readonly path: ConfigPath; readonly text: string; readonly cidr: Cidr}[] {
-  const claimed: {path: ConfigPath; text: string; cidr: Cidr}[] = [];
+export function listNetworks({networks, sourceAddress}: Claims): readonly ClaimedNetwork[] {
+  const claimed: ClaimedNetwork[] = [];
   const claim = (text: string | null, path: ConfigPath): void => {
     const cidr = text === null ? null : parseCidr(text);
     if (text !== null && cidr !== null) claimed.push({path, text, cidr});
@@ -127,7 +154,7 @@ export function holds<C extends Claimant>({kind, claims}: Conflict<C>, held: Cus
   if (kind === 'customer') return held.name === text;
   if (kind === 'host') return held.sites.some((site) => site.hosts.includes(text));
   const contested = parseCidrs([text, otherText]);
-  return networksClaimedBy(held).some(({cidr}) => contested.every((candidate) => cidrsOverlap(candidate, cidr)));
+  return listNetworks(held).some(({cidr}) => contested.every((candidate) => cidrsOverlap(candidate, cidr)));
 }
 
 /** Hosts that lie under a wildcard of another customer: permitted, because the exact name wins, but worth knowing. */

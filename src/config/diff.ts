@@ -1,5 +1,6 @@
 /** What a reload changes. */
 import {isDeepStrictEqual} from 'node:util';
+import {pairChanges} from '#src/config/sorted-lists.ts';
 import type {CustomerSnapshot, NodeSnapshot, Snapshot} from '#src/config/snapshot.ts';
 
 /**
@@ -23,15 +24,17 @@ export interface SnapshotDiff {
 
 /** Customers are told apart by name and compared by revision. */
 export function diffSnapshots(before: Snapshot, after: Snapshot): SnapshotDiff {
-  const known = new Map(before.customers.map((customer) => [customer.name, customer.revision]));
-  const names = new Set(after.customers.map(({name}) => name));
   const node = reloadableOf(after.node);
+  const added: CustomerSnapshot[] = [], changed: CustomerSnapshot[] = [], removed: string[] = [];
+  for (const [old, fresh] of pairChanges(before.customers, after.customers, ({name}) => name)) {
+    if (fresh === null) removed.push(old.name);
+    else if (old === null) added.push(fresh);
+    else if (old.revision !== fresh.revision) changed.push(fresh);
+  }
   return {
     node: isDeepStrictEqual(reloadableOf(before.node), node) ? null : node,
     needsRestart: changedRestartSettings(before.node, after.node),
-    added: after.customers.filter(({name}) => !known.has(name)),
-    changed: after.customers.filter(({name, revision}) => known.has(name) && known.get(name) !== revision),
-    removed: [...known.keys()].filter((name) => !names.has(name)),
+    added, changed, removed,
   };
 }
 

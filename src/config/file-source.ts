@@ -25,7 +25,9 @@ export interface FileSource {
    * gave for the same file: it is given again where the file is certain to be the same.
    */
   readText(file: string, bytesMax: number, before?: ReadResult): Promise<ReadResult>;
-  /** Absolute paths of the files that match the pattern, relative to the directory, in a fixed order; hidden files are left out. Throws where it cannot look. */
+  /** Whether the file is certain to be the same as when it was read, without reading it. Never throws. */
+  isKnown(file: string, before: ReadResult): boolean;
+  /** Absolute paths of the files that match the pattern, relative to the directory, in ascending order; hidden files are left out. Throws where it cannot look. */
   glob(pattern: string, directory: string): Promise<readonly string[]>;
 }
 

@@ -8,12 +8,12 @@ import path from 'node:path';
 import {type CertificateWish, listCertificates} from '#src/config/certificate-wishes.ts';
 import {CERTIFICATE_FILE_BYTES_MAX, type CertificateResult, compileCertificate, compileRoots, expiryOf} from '#src/config/certificates.ts';
 import {compileCustomer, type NodeContext} from '#src/config/compile-customer.ts';
-import type {Claims} from '#src/config/conflicts.ts';
+import {type Claimant, type Claims, listNetworks} from '#src/config/conflicts.ts';
 import {type CustomerInput, customerSchema} from '#src/config/customer-schema.ts';
 import {CONFIG_FILE_BYTES_MAX, type Locate, parseConfigDocument} from '#src/config/document.ts';
 import {type FileSource, isSameContent, type ReadResult} from '#src/config/file-source.ts';
 import {valueAt} from '#src/config/issues.ts';
-import {parsePartial, type Placement, WHOLE} from '#src/config/parse-partial.ts';
+import {parsePartial, type Placement} from '#src/config/parse-partial.ts';
 import type {Problem} from '#src/config/problem.ts';
 import {type Report, reportOn, reportOnPart, reportUnreadable} from '#src/config/report.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
@@ -29,11 +29,18 @@ export interface CustomerResult {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
   /** What is right of all that no two customers may have, also where the file has problems; null where nothing is. */
-  readonly claims: Claims | null;
+  readonly claimant: ClaimingFile | null;
+  readonly locate: Locate;
+  readonly origin: CustomerOrigin;
+}
+
+/**
+ * The claims of a file as far as it can be read. A path is no name that a customer can have: files without one have none in common.
+ */
+export interface ClaimingFile extends Claimant {
   /** Of the claims in the document. */
   readonly placement: Placement;
   readonly locate: Locate;
-  readonly origin: CustomerOrigin;
 }
 
 /** Everything that a result depends on. */
@@ -76,6 +83,14 @@ const NO_PLACE: Locate = () => ({line: 1, column: 1});
 
 /** Files without them still have much to be checked. */
 const STAND_INS = {customer: 'unknown', networks: [], sites: []} as const;
+
+/** Whether a load would give the same result again. It waits for nothing: of ten thousand customers nearly all are. */
+export function isUntouched({file, origin}: CustomerResult, {source, context, nowMs}: CustomerLoading): boolean {
+  if (origin.context !== context || !source.isKnown(file, origin.read)) return false;
+  const isKnown = ({file: named, read}: NamedRead): boolean => source.isKnown(named, read);
+  return origin.certificates.every(({cert, key}) => isKnown(cert) && (key === null || isKnown(key)))
+    && origin.userFiles.every(isKnown) && !hasNewExpiry(origin, nowMs);
+}
 
 /** @param before what an earlier load made of the same file */
 export async function loadCustomer(file: string, loading: CustomerLoading, before: CustomerResult | undefined): Promise<CustomerResult> {
@@ -122,22 +137,23 @@ async function makeCustomer(file: string, read: ReadResult, loading: CustomerLoa
     certificates: certificates.map(({wish, result}) => ({wish, result})),
     userFiles: new Map(userFiles.map(({auth, result}) => [auth, result])),
   }, report.problems.length === 0 ? report : reportOnPart(report, placement.placeOf));
-  return toResult({...named, customer, claims: customer ?? claimsIn(input), placement, origin: {...origin, certificates, userFiles}}, report);
-}
-
-/** What the file claims, as far as it can be read. A path is no name that a customer can have: files without one have none in common. */
-export function claimsOf({file, claims, placement}: CustomerResult): Claims | null {
-  return claims !== null && placement.isLost(['customer']) ? {...claims, name: file} : claims;
+  const claims = customer ?? claimsIn(input);
+  const claimant: ClaimingFile = {
+    file, placement, locate: document.locate,
+    customer: placement.isLost(['customer']) ? {...claims, name: file} : claims,
+    networks: listNetworks(claims),
+  };
+  return toResult({...named, customer, claimant, origin: {...origin, certificates, userFiles}}, report);
 }
 
 function claimsIn({customer: name, networks, source_address: source, sites}: CustomerInput): Claims {
   return {name, networks, sourceAddress: {ipv4: source?.ipv4 ?? null, ipv6: source?.ipv6 ?? null}, sites: sites.map(({hosts}) => ({hosts}))};
 }
 
-type Made = Pick<CustomerResult, 'name' | 'locate' | 'origin'> & Partial<Pick<CustomerResult, 'customer' | 'claims' | 'placement'>>;
+type Made = Pick<CustomerResult, 'name' | 'locate' | 'origin'> & Partial<Pick<CustomerResult, 'customer' | 'claimant'>>;
 
 function toResult(made: Made, {file, problems, warnings}: Report): CustomerResult {
-  return {file, customer: null, claims: null, placement: WHOLE, ...made, problems, warnings};
+  return {file, customer: null, claimant: null, ...made, problems, warnings};
 }
 
 async function readCertificates(input: CustomerInput, file: string, source: FileSource): Promise<readonly CertificateOrigin[]> {

@@ -8,10 +8,10 @@
  */
 import {formatSocketAddress} from '#src/config/address-scalars.ts';
 import {describeOwnAddress, pathOfServer} from '#src/config/compile-customer.ts';
-import {type Claimant, type Conflict, describeConflict, findConflicts, holds} from '#src/config/conflicts.ts';
+import {type Claimant, type Conflict, describeConflict, findConflicts, holds, listNetworks} from '#src/config/conflicts.ts';
 import {changedRestartSettings, keepRestartSettings, type RestartSetting} from '#src/config/diff.ts';
 import {assembleSnapshot, type ConfigResult} from '#src/config/load.ts';
-import {claimsOf, type CustomerResult} from '#src/config/load-customer.ts';
+import type {CustomerResult} from '#src/config/load-customer.ts';
 import {findOwnAddresses} from '#src/config/own-addresses.ts';
 import type {Problem} from '#src/config/problem.ts';
 import {createReport} from '#src/config/report.ts';
@@ -86,7 +86,8 @@ export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig)
 
 /** Where there is no problem at all, everything is new, and nothing of before matters. */
 function takeWhole(snapshot: Snapshot, customers: readonly CustomerResult[]): MergeResult {
-  const files = new Map(customers.flatMap(({file, customer}) => (customer === null ? [] : [[file, customer.name]])));
+  const files = new Map<string, string>();
+  for (const {file, customer} of customers) if (customer !== null) files.set(file, customer.name);
   return {running: {snapshot, files}, fresh: customers, stale: [], refusal: [], needsRestart: []};
 }
 
@@ -134,9 +135,9 @@ class CustomerMerge {
       return fresh === null ? this.#fallBack(source) : [fresh];
     });
     const served = new Set(this.candidates.map(({file}) => file));
-    this.#unserved = sources.filter(({file}) => !served.has(file)).flatMap((source) => {
-      const claims = claimsOf(source);
-      return claims === null ? [] : [{file: source.file, customer: claims, source, held: null, version: 'none'}];
+    this.#unserved = sources.flatMap((source) => {
+      const {claimant} = source;
+      return claimant === null || served.has(source.file) ? [] : [{...claimant, source, held: null, version: 'none'}];
     });
   }
 
@@ -168,7 +169,7 @@ class CustomerMerge {
     }
     // Compared with what will be in force: the admin address of the file may have to wait for a restart.
     const uses = findOwnAddresses(customer, this.#node);
-    if (uses.length === 0) return {file, customer, source, held: this.#held.get(file) ?? null, version: 'new'};
+    if (uses.length === 0) return {file, customer, networks: listNetworks(customer), source, held: this.#held.get(file) ?? null, version: 'new'};
     const report = createReport(file, locate);
     for (const use of uses) report.problem(pathOfServer(use), describeOwnAddress(use));
     this.#problems.set(file, report.problems);
@@ -177,7 +178,7 @@ class CustomerMerge {
 
   #fallBack(source: CustomerResult): readonly Candidate[] {
     const held = this.#held.get(source.file);
-    return held === undefined ? [] : [{file: source.file, customer: held, source, held, version: 'last_good'}];
+    return held === undefined ? [] : [{file: source.file, customer: held, networks: listNetworks(held), source, held, version: 'last_good'}];
   }
 
   /** New versions that claim what another customer has. Only when nobody's right is older do both sides lose. */

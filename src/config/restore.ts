@@ -1,5 +1,5 @@
 /** What earlier runs have saved of customers → the versions that a start can fall back to. Saved texts are believed no more than files. */
-import {findConflicts} from '#src/config/conflicts.ts';
+import {type Claimant, findConflicts, listNetworks} from '#src/config/conflicts.ts';
 import type {FileSource} from '#src/config/file-source.ts';
 import type {ConfigResult} from '#src/config/load.ts';
 import {type CustomerResult, loadCustomer} from '#src/config/load-customer.ts';
@@ -22,9 +22,8 @@ export interface RestoredCustomers {
   readonly refused: readonly {readonly customer: string; readonly reasons: readonly string[]}[];
 }
 
-interface Restored {
+interface Restored extends Claimant {
   readonly saved: SavedCustomer;
-  readonly file: string;
   readonly customer: CustomerSnapshot;
 }
 
@@ -40,7 +39,7 @@ export async function restoreCustomers(savedCustomers: readonly SavedCustomer[],
     const {name, file} = saved;
     const now = current.get(file);
     const result = isSameText(now, saved) ? now : await loadCustomer(file, {source: withText(source, saved), context, nowMs}, undefined);
-    if (result.customer?.name === name) restored.push({saved, file, customer: result.customer});
+    if (result.customer?.name === name) restored.push({saved, file, customer: result.customer, networks: listNetworks(result.customer)});
     else refused.push({customer: name, reasons: describeRefusal(result, result === now)});
   }
   const contested = new Set(findConflicts(restored).flatMap(({claims}) => claims.map(({claimant}) => claimant)));
@@ -65,6 +64,7 @@ function isSameText(now: CustomerResult | undefined, {text}: SavedCustomer): now
 function withText(source: FileSource, {file, text}: SavedCustomer): FileSource {
   return {
     ...source,
+    isKnown: (wanted, before) => wanted !== file && source.isKnown(wanted, before),
     readText: (wanted, bytesMax, before) => (wanted === file ? Promise.resolve({ok: true, text, stamp: null}) : source.readText(wanted, bytesMax, before)),
   };
 }

@@ -361,5 +361,6 @@ export interface Snapshot {
   /** Hash over the node and all customers: the metric that shows drift. */
   readonly revision: string;
   readonly node: NodeSnapshot;
+  /** In ascending order of their names. */
   readonly customers: readonly CustomerSnapshot[];
 }

@@ -28,9 +28,11 @@ const TICK_MS_MAX = 3_000;
  */
 export function createFileSource(nowMs: () => number): FileSource {
   return {
+    isKnown,
+
     async readText(file, bytesMax, before) {
       try {
-        if (before?.ok === true && before.stamp !== null && isSameStamp(before.stamp, statSync(file, {bigint: true}))) return before;
+        if (before !== undefined && isKnown(file, before)) return before;
         const read = readWhole(file, bytesMax, nowMs());
         // A new text is parsed next, and ten thousand of them take seconds: whatever waits in this thread comes first.
         if (before === undefined || !isSameContent(before, read)) await setImmediate();
@@ -43,10 +45,9 @@ export function createFileSource(nowMs: () => number): FileSource {
     },
 
     async glob(pattern, directory) {
-      const files = FILES_OF_ONE_FOLDER.test(pattern)
-        ? listFolder(path.resolve(directory, path.dirname(pattern)), path.basename(pattern))
-        : (await Array.fromAsync(glob(pattern, {cwd: directory}))).map((file) => path.resolve(directory, file));
-      return files.filter((file) => !path.basename(file).startsWith('.')).sort();
+      if (FILES_OF_ONE_FOLDER.test(pattern)) return listFolder(path.resolve(directory, path.dirname(pattern)), path.basename(pattern));
+      const files = await Array.fromAsync(glob(pattern, {cwd: directory}));
+      return files.filter((file) => !isHidden(path.basename(file))).map((file) => path.resolve(directory, file)).sort();
     },
   };
 }
@@ -60,12 +61,17 @@ const FILES_OF_ONE_FOLDER = /^(?:[\w./-]*\/)?[\w.-]*\*[\w.-]*$/;
 function listFolder(folder: string, pattern: string): readonly string[] {
   const [start = '', end = ''] = pattern.split('*');
   try {
-    const names = readdirSync(folder).filter((name) => name.length >= start.length + end.length && name.startsWith(start) && name.endsWith(end));
-    return names.map((name) => path.join(folder, name));
+    const names = readdirSync(folder).filter((name) => name.length >= start.length + end.length && name.startsWith(start) && name.endsWith(end) && !isHidden(name));
+    const prefix = folder.endsWith('/') ? folder : `${folder}/`;
+    return names.sort().map((name) => prefix + name);
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return [];
     throw error;
   }
+}
+
+function isHidden(name: string): boolean {
+  return name.startsWith('.');
 }
 
 /** Without blocking on a pipe, and never more than allowed even if the file grows meanwhile. */
@@ -95,6 +101,15 @@ function readWhole(file: string, bytesMax: number, nowMs: number): ReadResult {
 function stampOf({dev, ino, size, mtimeNs, ctimeNs, ctimeMs}: BigIntStats, nowMs: number): FileStamp | null {
   // A time in the future means that a clock was set: it says nothing either.
   return nowMs - Number(ctimeMs) > TICK_MS_MAX ? {dev, ino, size, mtimeNs, ctimeNs} : null;
+}
+
+function isKnown(file: string, before: ReadResult): boolean {
+  if (!before.ok || before.stamp === null) return false;
+  try {
+    return isSameStamp(before.stamp, statSync(file, {bigint: true}));
+  } catch {
+    return false;
+  }
 }
 
 /** The change time is the one that nobody can set, and that a renamed or restored file gets anew. */

@@ -44,7 +44,7 @@ interface ProbedCustomer {
 export class Prober {
   readonly #options: ProberOptions;
   readonly #gate = new FairGate(PROBES_MAX, PROBES_PER_CUSTOMER_MAX);
-  #customers = new Map<string, ProbedCustomer>();
+  readonly #customers = new Map<string, ProbedCustomer>();
   #ownListeners: readonly SocketAddress[] = [];
 
   constructor(options: ProberOptions) {
@@ -53,22 +53,23 @@ export class Prober {
 
   /** Unchanged endpoints go on as they are; a changed check keeps its endpoint's state and starts a new schedule. */
   update(configuration: Configuration): void {
-    const previous = this.#customers;
     const ownListeners = ownSocketsOf(configuration.snapshot.node);
     const isNodeSame = isDeepStrictEqual(ownListeners, this.#ownListeners);
-    this.#customers = new Map();
     this.#ownListeners = ownListeners;
     for (const [name, assignment] of configuration.assignments) {
-      const known = previous.get(name);
-      previous.delete(name);
-      this.#customers.set(name, isNodeSame && known?.assignment === assignment ? known : this.#replace(known, assignment));
+      const known = this.#customers.get(name);
+      if (!isNodeSame || known?.assignment !== assignment) this.#customers.set(name, this.#replace(known, assignment));
     }
-    stopAll(previous);
+    for (const name of this.#customers.keys()) if (!configuration.assignments.has(name)) this.#remove(name);
   }
 
   stop(): void {
-    stopAll(this.#customers);
-    this.#customers.clear();
+    for (const name of this.#customers.keys()) this.#remove(name);
+  }
+
+  #remove(name: string): void {
+    for (const check of this.#customers.get(name)?.checks.values() ?? []) check.stop();
+    this.#customers.delete(name);
   }
 
   #replace(known: ProbedCustomer | undefined, assignment: CustomerAssignment): ProbedCustomer {
@@ -80,12 +81,6 @@ export class Prober {
     }
     for (const [key, check] of known?.checks ?? []) if (checks.get(key) !== check) check.stop();
     return {assignment, checks};
-  }
-}
-
-function stopAll(customers: ReadonlyMap<string, ProbedCustomer>): void {
-  for (const {checks} of customers.values()) {
-    for (const check of checks.values()) check.stop();
   }
 }
 

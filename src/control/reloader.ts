@@ -115,8 +115,8 @@ export class Reloader {
       log.error({problems: merged.refusal.length}, 'reload failed: the configuration is refused, nothing changed');
       return {outcome: 'failure', stale};
     }
-    const change = describeChange(this.#running.snapshot, running.snapshot);
     const outcome = await apply(running.snapshot);
+    const change = describeChange(this.#running.snapshot, running.snapshot);
     if (!outcome.ok) {
       log.error({...change, error: outcome.error}, 'reload failed: the configuration could not be put in force, nothing changed');
       return {outcome: 'failure', stale};

@@ -2,18 +2,14 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
 import {cidrsOverlap, formatCidr, parseCidr} from '#src/core/ip.ts';
-import {findConflicts, findShadowedHosts} from '#src/config/conflicts.ts';
+import {type Claimant, findConflicts, findContested, findShadowedHosts, listNetworks} from '#src/config/conflicts.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
 import {testProperty} from '#test/support/property.ts';
 
-interface Subject {
-  readonly file: string;
-  readonly customer: CustomerSnapshot;
-}
-
-function customer(name: string, traits: {readonly networks?: readonly string[]; readonly hosts?: readonly string[]}): Subject {
+function customer(name: string, traits: {readonly networks?: readonly string[]; readonly hosts?: readonly string[]}): Claimant {
   const {networks = [], hosts = []} = traits;
-  return {file: `${name}.yaml`, customer: {name, revision: '', weight: 1, networks, sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], loginGuards: [], sites: [{hosts, routes: []}], limits: [], rules: [], caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}}};
+  const snapshot: CustomerSnapshot = {name, revision: '', weight: 1, networks, sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], loginGuards: [], sites: [{hosts, routes: []}], limits: [], rules: [], caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}};
+  return {file: `${name}.yaml`, customer: snapshot, networks: listNetworks(snapshot)};
 }
 
 /** Small IPv4 and IPv6 networks that often overlap. */
@@ -22,7 +18,7 @@ const network = fc.tuple(fc.boolean(), fc.integer({min: 0, max: 4}), fc.nat(15))
   return isIpv6 ? `fd00:0:0:${kept.toString(16)}000::/${48 + prefix}` : `10.${kept * 16}.0.0/${8 + prefix}`;
 });
 
-function overlap(a: Subject, b: Subject): boolean {
+function overlap(a: Claimant, b: Claimant): boolean {
   return a.customer.networks.some((one) => b.customer.networks.some((other) => {
     const [first, second] = [parseCidr(one), parseCidr(other)];
     assert.ok(first !== null && second !== null, `${one} ${other}`);
@@ -40,6 +36,19 @@ testProperty('a customer is in a conflict about networks if and only if one of i
     assert.notEqual(first.claimant, second.claimant);
     assert.ok(overlap(customer('a', {networks: [first.text]}), customer('b', {networks: [second.text]})));
   }
+}), 500);
+
+const claims = fc.record({name: fc.constantFrom('a', 'b', 'c', 'd', 'e'), hosts: fc.uniqueArray(fc.constantFrom('a.example', 'b.example', '*.example', 'c.other'), {maxLength: 2}), networks: fc.array(network, {maxLength: 2})});
+
+testProperty('where nobody was in conflict before, the contested ones have all conflicts', fc.property(fc.array(claims, {maxLength: 5}), fc.array(claims, {maxLength: 3}), fc.nat(), (old, fresh, place) => {
+  const known: Claimant[] = [];
+  for (const {name, ...traits} of old) {
+    const claimant = customer(name, traits);
+    if (findConflicts([...known, claimant]).length === 0) known.push(claimant);
+  }
+  const newcomers = fresh.map(({name, ...traits}) => customer(name, traits));
+  const all = known.toSpliced(place % (known.length + 1), 0, ...newcomers);
+  assert.deepEqual(findConflicts(findContested(all, new Set(newcomers))), findConflicts(all));
 }), 500);
 
 test('a customer may have networks inside its own', () => {

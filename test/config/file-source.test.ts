@@ -64,6 +64,7 @@ test('a file that has not changed is not read again', async () => {
   const file = write('same', 'text');
   const before = await laterSource.readText(file, 100);
   assert.equal(await laterSource.readText(file, 100, before), before);
+  assert.equal(laterSource.isKnown(file, before), true);
 });
 
 const CHANGES: Readonly<Record<string, (file: string) => void>> = {
@@ -96,6 +97,7 @@ for (const [what, change] of Object.entries(CHANGES)) {
     const before = await laterSource.readText(file, 100);
     passTick(file);
     change(file);
+    assert.equal(laterSource.isKnown(file, before), false);
     const after = await laterSource.readText(file, 100, before);
     assert.notEqual(after, before);
     assert.deepEqual(after, await laterSource.readText(file, 100));
@@ -111,8 +113,14 @@ test('a link that leads elsewhere is followed anew', async () => {
   const before = await laterSource.readText(path.join(link, 'file'), 100);
   symlinkSync('2', `${link}.new`);
   renameSync(`${link}.new`, link);
+  assert.equal(laterSource.isKnown(path.join(link, 'file'), before), false);
   const after = await laterSource.readText(path.join(link, 'file'), 100, before);
   assert.equal(after.ok && after.text, 'TEXT');
+});
+
+test('what could not be read is never known', async () => {
+  const file = path.join(folder, 'missing');
+  assert.equal(laterSource.isKnown(file, await laterSource.readText(file, 100)), false);
 });
 
 test('a file that can no longer be read is not known any more', async () => {
@@ -129,6 +137,7 @@ test('a file that was written a moment ago is read again, whatever its times say
   const file = write('fresh', 'text');
   for (let i = 0; i < 100; i++) {
     const before = await fileSource.readText(file, 100);
+    assert.equal(fileSource.isKnown(file, before), false);
     writeFileSync(file, String(1000 + i));
     const after = await fileSource.readText(file, 100, before);
     assert.equal(after.ok && after.text, String(1000 + i));

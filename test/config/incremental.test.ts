@@ -21,6 +21,7 @@ function createKnowingSource(files: Files, isSure: boolean): FileSource {
   const memory = createMemorySource(files);
   return {
     ...memory,
+    isKnown: (file, before) => isSure && before.ok && files.get(file) === before.text,
     readText: async (file, bytesMax, before) => {
       const read = await memory.readText(file, bytesMax);
       return isSure && before?.ok === true && read.ok && before.text === read.text ? before : read;
@@ -34,7 +35,7 @@ function load(files: Files, before: ConfigResult | null, {isSure = true, nowMs =
 
 /** All that a load says, without what it was made of. */
 function saidBy({customers, ...rest}: ConfigResult): unknown {
-  return {...rest, customers: customers.map(({locate: _locate, placement: _placement, origin: _origin, ...said}) => said)};
+  return {...rest, customers: customers.map(({locate: _locate, claimant: _claimant, origin: _origin, ...said}) => said)};
 }
 
 function filesOf(customers: Readonly<Record<string, string>>, node = NODE_TEXT): Map<string, string> {

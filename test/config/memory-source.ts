@@ -4,6 +4,7 @@ import type {FileSource} from '#src/config/file-source.ts';
 /** Files that exist only as texts, by absolute path. */
 export function createMemorySource(files: ReadonlyMap<string, string>): FileSource {
   return {
+    isKnown: () => false,
     async readText(file, bytesMax) {
       const text = files.get(file);
       if (text === undefined) return {ok: false, reason: 'a file that does not exist'};

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
-import {findConflicts} from '#src/config/conflicts.ts';
+import {findConflicts, listNetworks} from '#src/config/conflicts.ts';
 import {mergeAtStart, mergeWithLastGood, type MergeResult, type RunningConfig} from '#src/config/merge.ts';
 import {customerFile, customerText, loadTexts, NODE_TEXT} from '#test/config/customers.ts';
 import {testAsyncProperty} from '#test/support/property.ts';
@@ -235,7 +235,7 @@ const version = fc.record({
 const generation = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), version, {minKeys: 1});
 
 function conflictsIn({snapshot}: RunningConfig): readonly unknown[] {
-  return findConflicts(snapshot.customers.map((customer) => ({file: customer.name, customer})));
+  return findConflicts(snapshot.customers.map((customer) => ({file: customer.name, customer, networks: listNetworks(customer)})));
 }
 
 /** A start in place of the reload: it comes to the same, and without anything saved to nothing that conflicts. */
