@@ -70,11 +70,11 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   onLentData(length: number): void {
     const {readBuffer} = this.#edge;
     if (this.#phase === 'idle') this.#readHeads(readBuffer, length);
-    else this.onData(copyBytes(readBuffer, 0, length));
+    else this.#take(copyBytes(readBuffer, 0, length));
   }
 
   /** The bytes are the connection's own: slices of them may be kept. */
-  onData(chunk: Buffer): void {
+  #take(chunk: Buffer): void {
     switch (this.#phase) {
       case 'idle':
         this.#readHeads(chunk, chunk.length);

@@ -72,7 +72,7 @@ export class Edge {
   readonly http2Workspace = makeSessionWorkspace();
   /** Heads are consumed within the event that completed them, so one is enough for the thread. */
   readonly requestHead = new RequestHead();
-  /** Cleartext sockets read into this one buffer, one after the other: nothing is allocated for a read. Whatever outlives the event is copied. */
+  /** Clients' sockets read into this one buffer, one after the other: nothing is allocated for a read. Whatever outlives the event is copied. */
   readonly readBuffer = Buffer.allocUnsafeSlow(LIMITS.clientReadBytes);
   readonly buffers = new BufferPool(LIMITS.readBufferBytes, LIMITS.idleBuffersMax);
   /** The node's; replaced by a reload. */

@@ -1,9 +1,15 @@
-/** One TLS handshake in flight: the places that it has, and whose it is as soon as the client's hello tells. */
+/**
+ * An accepted connection until TLS is agreed on: the places that it has, whose it is as soon as the client's hello tells, and how long it
+ * may take, whatever comes meanwhile.
+ */
+import type {TLSSocket} from 'node:tls';
 import type {PlaceAccount} from '#src/balance/fair-places.ts';
+import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {giveUp} from '#src/core/give-up.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {ConnectionPlace} from '#src/edge/connection-place.ts';
-import type {Places} from '#src/edge/edge.ts';
+import type {Edge} from '#src/edge/edge.ts';
 
 /** The customer's, of whom a hello has asked for a server name. */
 export interface HandshakeAccounts {
@@ -11,34 +17,90 @@ export interface HandshakeAccounts {
   readonly handshakes: PlaceAccount;
 }
 
-export class Handshake {
+export interface HandshakeEvents {
+  /** Once, unless the handshake fails. */
+  onSecure(): void;
+  /** What to count a failure as. @param code of OpenSSL or the system; empty where the client has just gone */
+  explainFailure(code: string): FaultCode;
+}
+
+export class Handshake extends Deadlined {
   /** That the connection will have. */
   readonly place: ConnectionPlace;
-  /** Why the handshake was ended here. */
-  fault: FaultCode | null = null;
-  readonly #places: Places;
+  readonly #edge: Edge;
   readonly #peer: ClientIdentity;
+  #socket: TLSSocket | null = null;
+  #events: HandshakeEvents | null = null;
   #account: PlaceAccount | null = null;
+  /** Why the handshake was ended here. */
+  #fault: FaultCode | null = null;
+  #isPending = true;
 
   /** For a connection that has been admitted, with its handshake. */
-  constructor(places: Places, peer: ClientIdentity) {
-    this.#places = places;
+  constructor(edge: Edge, peer: ClientIdentity) {
+    super();
+    this.#edge = edge;
     this.#peer = peer;
-    this.place = new ConnectionPlace(places.connections);
+    this.place = new ConnectionPlace(edge.places.connections);
+  }
+
+  /** Before the socket is read for the first time. */
+  begin(socket: TLSSocket, events: HandshakeEvents): void {
+    const edge = this.#edge;
+    this.#socket = socket;
+    this.#events = events;
+    socket.once('secure', () => this.#succeed(events));
+    // Once TLS is agreed on, too: a record that cannot be read ends the connection.
+    socket.on('_tlsError', (error: NodeJS.ErrnoException) => this.#fail(error.code ?? ''));
+    socket.once('close', () => {
+      this.#fail('');
+      edge.releaseConnection(this.#peer);
+    });
+    edge.wheel.arm(this, edge.clock.nowMs + edge.timeouts.tlsHandshakeMs);
   }
 
   /** Refuses before anything is signed, which is what costs the most. A client that has named one customer cannot name another. */
   assign({connections, handshakes}: HandshakeAccounts): FaultCode | null {
     if (this.#account !== null) return null;
-    this.fault = this.place.take(connections) ?? this.#places.handshakes.takeForCustomer(handshakes);
-    if (this.fault === null) this.#account = handshakes;
-    return this.fault;
+    this.#fault = this.place.take(connections) ?? this.#edge.places.handshakes.takeForCustomer(handshakes);
+    if (this.#fault === null) this.#account = handshakes;
+    return this.#fault;
+  }
+
+  #succeed(events: HandshakeEvents): void {
+    this.#edge.clock.refresh();
+    this.#end();
+    try {
+      events.onSecure();
+    } catch (error) {
+      giveUp(this, error, this.#edge.reportBug);
+    }
+  }
+
+  #fail(code: string): void {
+    if (!this.#isPending) this.#socket?.destroy();
+    else this.lose(this.#fault ?? this.#events?.explainFailure(code) ?? 'tls_failed');
   }
 
   /** It has succeeded or failed. The place of the connection stays. */
-  end(): void {
-    if (this.#account !== null) this.#places.handshakes.freeForCustomer(this.#account);
+  #end(): void {
+    const {places: {handshakes}, wheel} = this.#edge;
+    this.#isPending = false;
+    wheel.disarm(this);
+    if (this.#account !== null) handshakes.freeForCustomer(this.#account);
     this.#account = null;
-    this.#places.handshakes.freeForClient(this.#peer);
+    handshakes.freeForClient(this.#peer);
+  }
+
+  onDeadline(): void {
+    this.lose('tls_timeout');
+  }
+
+  /** No connection has taken over the socket, and the place with it. */
+  lose(fault: FaultCode): void {
+    if (this.#isPending) this.#end();
+    this.#edge.countFault(fault);
+    this.place.free();
+    this.#socket?.destroy();
   }
 }

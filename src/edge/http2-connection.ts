@@ -50,10 +50,11 @@ export class Http2Connection implements BatchingConnection {
 
   // The socket's events.
 
-  onData(chunk: Buffer): void {
-    if (!this.session.isReading) this.#discard(chunk);
+  /** @param length of what was read into `edge.readBuffer` */
+  onLentData(length: number): void {
+    if (!this.session.isReading) this.#discard(length);
     else {
-      this.session.receive(chunk, this.#edge.clock.nowMs);
+      this.session.receive(this.#edge.readBuffer.subarray(0, length), this.#edge.clock.nowMs);
       this.scheduleFlush();
     }
   }
@@ -142,8 +143,8 @@ export class Http2Connection implements BatchingConnection {
   }
 
   /** Closing while the client still sends would make the kernel reset the connection, and the last words with it (RFC 9112 §9.6). */
-  #discard(chunk: Buffer): void {
-    this.#lingerBytes += chunk.length;
+  #discard(length: number): void {
+    this.#lingerBytes += length;
     if (this.#lingerBytes > LIMITS.lingerBytesMax) this.lose('client_gone');
   }
 

@@ -1,5 +1,6 @@
 /** One request of an HTTP/2 connection, as its handler sees it. */
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+import {copyBytes} from '#src/core/bytes.ts';
 import {withoutRates, type ClientPatience} from '#src/core/patience.ts';
 import {framingLine} from '#src/http1/encode.ts';
 import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
@@ -28,9 +29,11 @@ export class Http2Stream implements Downstream {
 
   // What the client sends behind the head.
 
+  /** The bytes are lent, and the handler may keep what it gets. */
   receive(bytes: Buffer, start: number, end: number): void {
-    if (this.#isTunnelAwaited) this.handler?.onRequestFault('websocket_invalid');
-    else this.handler?.onRequestBody(bytes, start, end);
+    if (this.handler === null) return;
+    if (this.#isTunnelAwaited) this.handler.onRequestFault('websocket_invalid');
+    else this.handler.onRequestBody(copyBytes(bytes, start, end), 0, end - start);
   }
 
   receiveEnd(trailers: FieldBlock | null): void {

@@ -80,7 +80,7 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
 
   // The socket's side.
 
-  /** The bytes are lent, but for content: that is handed over as it lies there. */
+  /** The bytes are lent. Content is handed over as it lies there. */
   receive(bytes: Buffer, nowMs: number): void {
     this.nowMs = nowMs;
     this.parser.parse(bytes, nowMs);

@@ -71,9 +71,16 @@ describe('TLS handshakes in flight', () => {
 
   test('a silent client keeps its place no longer than a handshake may take', async (context) => {
     const proxy = await start(context, {handshakesPerClientMax: 1});
-    await proxy.reload({node: {...proxy.node, timeouts: {...TIMEOUTS, tlsHandshakeMs: 20}}});
-    await (await proxy.connect(context, 'https')).ended();
-    await eventually('the place is free', () => handshakesOf(proxy) === 0);
+    await proxy.reload({node: {...proxy.node, timeouts: {...TIMEOUTS, tlsHandshakeMs: 2_000}}});
+    const silent = await proxy.connect(context, 'https');
+    await eventually('the handshake is counted', () => handshakesOf(proxy) === 1);
+    // Part of a record: what comes meanwhile moves nothing.
+    proxy.passAlmost(2_000);
+    silent.send('\x16\x03');
+    assert.equal(handshakesOf(proxy), 1);
+    proxy.passRest();
+    await silent.ended();
+    assert.equal(handshakesOf(proxy), 0);
     assert.deepEqual(proxy.faults(), {tls_timeout: 1});
   });
 

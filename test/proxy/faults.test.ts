@@ -73,11 +73,11 @@ const PAIRS = {acme: await makeCertificate(['acme.test']), other: await makeCert
 
 const CAPS: CapsSnapshot = {connectionsMax: 9, connectionsPerClientMax: 9, handshakesMax: 9, handshakesPerClientMax: 9, requestsMax: 9, requestsPerClientMax: 9};
 
-function secure(tlsHandshakeMs: number = TIMEOUTS.tlsHandshakeMs): () => HarnessOptions {
+function secure(): () => HarnessOptions {
   const owners = (['acme', 'other'] as const).map((name): CustomerSnapshot => customer(name, {
     certificates: [certificate(PAIRS[name], [`${name}.test`])], pools: [pool('app', [1])], sites: [site([`${name}.test`], [route('/')])],
   }));
-  return () => ({customers: owners, node: {listeners: [HTTPS], timeouts: {...TIMEOUTS, tlsHandshakeMs}}});
+  return () => ({customers: owners, node: {listeners: [HTTPS]}});
 }
 
 const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
@@ -161,7 +161,12 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
   descriptors_exhausted: through(() => ({descriptorsMax: 1}), async (proxy, context) => { await (await proxy.connect(context)).ended(); }),
   sni_unknown: through(secure(), async (proxy, context) => { await proxy.connectTls(context, {servername: 'unknown.test'}); }),
   tls_failed: through(secure(), async (proxy, context) => { (await proxy.connect(context, 'https')).send(PROBE); }),
-  tls_timeout: through(secure(20), async (proxy, context) => { await (await proxy.connect(context, 'https')).ended(); }),
+  tls_timeout: through(secure(), async (proxy, context) => {
+    const silent = await proxy.connect(context, 'https');
+    await eventually('the connection is accepted', () => proxy.counter('connectionsOpened') === 1);
+    proxy.pass(TIMEOUTS.tlsHandshakeMs + 500);
+    await silent.ended();
+  }),
   endpoint_unavailable: through(() => ({customers: [acme([])]}), probe),
   endpoint_saturated: through(({upstream}) => ({customers: [acme([upstream.port], {pool: {connectionsMax: 0}})]}), probe),
   requests_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 0}}]}), probe),

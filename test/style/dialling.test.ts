@@ -11,7 +11,7 @@ const CONNECTING_CALLS = /(?<![\w.#])(?:(?:net|tls|http)\.)?(?:connect|createCon
 
 /** By file. */
 const EXCEPTIONS: Exceptions = {
-  'src/edge/adopt-socket.ts': 'wraps a connection that a client has made',
+  'src/edge/accepted-sockets.ts': 'wraps a connection that a client has made',
   'src/control/admin-socket.ts': 'asks a Unix socket whether another daemon listens on it',
   'src/cli/ask-daemon.ts': 'talks to the daemon over a Unix socket',
 };
