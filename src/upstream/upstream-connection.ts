@@ -291,6 +291,8 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
       this.#phase = 'idle';
       this.idleSinceMs = this.upstream.clock.nowMs;
       this.endpoint.idle.push(this);
+      // The last bytes may have been the ones too many, after which nobody waits for more.
+      if (this.#socket.isPaused()) this.#socket.resume();
       this.wait('keep_alive', this.upstream.keepAliveMs);
     } else this.destroy();
     tellEnd(handler, null, this.upstream.reportBug, this.#body.trailers);

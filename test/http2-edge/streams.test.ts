@@ -185,6 +185,23 @@ describe('backpressure', () => {
     assert.deepEqual(proxy.faults(), {});
   });
 
+  test('a connection that is told to wait by the last bytes of its response reads the next one', async (context) => {
+    const {proxy, upstream} = await startStage(context);
+    // No stream has too much waiting by itself; all together have it while one of them is at its end.
+    const bytes = LIMITS.h2StreamQueueBytesMax - 1, count = Math.floor(LIMITS.h2SessionQueueBytesMax / bytes) + 1;
+    upstream.respond = () => `HTTP/1.1 200 OK\r\ncontent-length: ${bytes}\r\n\r\n${'x'.repeat(bytes)}`;
+    const client = await Http2Client.open(context, proxy, {INITIAL_WINDOW_SIZE: 0});
+    for (let i = 0; i < count; i++) {
+      client.send(request(idOf(i), GET));
+      await eventually('the head is here', () => client.peek(idOf(i)).status === 200);
+    }
+    client.send(windowUpdate(0, count * bytes), ...Array.from({length: count}, (_, i) => windowUpdate(idOf(i), bytes)));
+    for (let i = 0; i < count; i++) assert.equal((await client.response(idOf(i))).body.length, bytes);
+    upstream.respond = () => OK;
+    client.send(request(idOf(count), GET), windowUpdate(idOf(count), bytes));
+    assert.equal((await client.response(idOf(count))).status, 200);
+  });
+
   test('an upload into an application that reads nothing stops at the window, and other uploads go on', async (context) => {
     const {proxy, upstream} = await startStage(context, {acme: {route: {maxBodyBytes: 1024 * MIB, requestBufferBytes: 10}}});
     upstream.onPeer = (peer) => { if (upstream.peers.length === 1) peer.socket.pause(); };
