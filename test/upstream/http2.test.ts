@@ -44,7 +44,7 @@ describe('what passes', () => {
   test('fields that a client repeats are for the application to judge', async (context) => {
     const application = await startApplication(context);
     const proxy = await startProxy(context, [application.port]);
-    assert.equal(statusOf(await ask(context, proxy, GET.replace('\r\n\r\n', '\r\nauthorization: a\r\nauthorization: b\r\n\r\n'))), 200);
+    assert.equal(statusOf(await ask(context, proxy, GET.replace('\r\n\r\n', '\r\nuser-agent: a\r\nuser-agent: b\r\n\r\n'))), 200);
   });
 
   for (const [what, method, respond, expected] of [
