@@ -22,6 +22,9 @@ export interface PlaceAccount {
   readonly weight: number;
 }
 
+/** What a customer counts under, of each kind. */
+export type PlaceAccounts = Readonly<Record<PlaceKind, PlaceAccount>>;
+
 /** What a client network counts under. */
 export interface ClientKey {
   readonly keyHigh: number;
@@ -41,6 +44,7 @@ const FAULTS_OF: Readonly<Record<PlaceKind, Readonly<Record<Excess, FaultCode>>>
   connections: {node: 'connections_total', client: 'connections_per_client', customer: 'connections_per_customer', share: 'connection_share_exceeded'},
   handshakes: {node: 'handshakes_total', client: 'handshakes_per_client', customer: 'handshakes_per_customer', share: 'handshake_share_exceeded'},
   requests: {node: 'requests_total', client: 'requests_per_client', customer: 'requests_per_customer', share: 'share_exceeded'},
+  buffers: {node: 'buffers_total', client: 'buffers_per_client', customer: 'buffers_per_customer', share: 'buffer_share_exceeded'},
 };
 
 export interface FairPlacesParts {
@@ -108,6 +112,34 @@ export class FairPlaces {
   free(client: ClientKey, account: PlaceAccount): void {
     this.freeForCustomer(account);
     this.freeForClient(client);
+  }
+
+  /** What `take` would say to who wants so many more. Nothing is taken. */
+  judge({keyHigh, keyLow}: ClientKey, account: PlaceAccount, more: number): FaultCode | null {
+    const {node, clients} = this.#parts;
+    const {max, perClientMax} = this.#caps;
+    const total = node.total + more;
+    if (total > max) return this.#faults.node;
+    // Where all together have less than one may have, nobody needs to be looked for.
+    if (total > perClientMax && clients.countOf(keyHigh, keyLow) + more > perClientMax) return this.#faults.client;
+    const excess = this.#judge(account, account.count.total + more, total);
+    return excess === null ? null : this.#faults[excess];
+  }
+
+  /** Counts what is taken already, whatever that makes. False, and nothing done, where there is no room to tell the client from others. */
+  hold({keyHigh, keyLow}: ClientKey, account: PlaceAccount | null, count: number): boolean {
+    const {node, clients} = this.#parts;
+    if (!clients.add(keyHigh, keyLow, count)) return false;
+    node.begin(count);
+    account?.count.begin(count);
+    return true;
+  }
+
+  release({keyHigh, keyLow}: ClientKey, account: PlaceAccount | null, count: number): void {
+    const {node, clients} = this.#parts;
+    clients.remove(keyHigh, keyLow, count);
+    node.end(count);
+    account?.count.end(count);
   }
 
   #judge(account: PlaceAccount, own: number, total: number): Excess | null {

@@ -159,5 +159,6 @@ function compileCaps({caps}: CustomerInput): CustomerCapsSnapshot {
     connectionsMax: caps.connections,
     handshakesMax: caps.handshakes,
     requestsMax: caps.requests,
+    bufferedBytesMax: caps.buffered_bytes ?? Number.MAX_SAFE_INTEGER,
   };
 }

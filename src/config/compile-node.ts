@@ -90,6 +90,8 @@ function compileCaps({caps}: NodeInput): CapsSnapshot {
     handshakesPerClientMax: caps.handshakes_per_client ?? Math.ceil(caps.connections_per_client / 4),
     requestsMax: caps.requests,
     requestsPerClientMax: caps.requests_per_client ?? Math.min(caps.requests, 2 * caps.connections_per_client),
+    bufferedBytesMax: caps.buffered_bytes,
+    bufferedBytesPerClientMax: caps.buffered_bytes_per_client ?? Math.ceil(caps.buffered_bytes / 8),
   };
 }
 

@@ -10,7 +10,7 @@ import {checkChanges, checkRedirect, checkRespond, checkRoute, checkSite, checkW
 import {host, mediaType, probeHost, probePath, redirectTarget, routePath, statusRanges, websocketOrigin} from '#src/config/route-scalars.ts';
 import {choice, duration, fieldName, fieldOrCookieName, fieldValue, filePath, flag, integer, method, name, presence, scalar, readText, section, size, switchable} from '#src/config/scalars.ts';
 import {rulesSection} from '#src/config/rule-schema.ts';
-import {limitsSection, routeTimeoutsSection} from '#src/config/shared-sections.ts';
+import {BUFFERED_BYTES_MAX, BUFFERED_BYTES_MIN, limitsSection, routeTimeoutsSection} from '#src/config/shared-sections.ts';
 import {tlsSection} from '#src/config/tls-schema.ts';
 
 const server = section({
@@ -137,6 +137,7 @@ const customerCapsSection = checked(section({
   connections: integer(1, CONNECTIONS_MAX).prefault(CONNECTIONS_MAX).describe('Open client connections of this customer. Above, those of TLS end within their handshake; in cleartext, where a connection is that of its latest request, the answer is 503. Default: as many as the node.'),
   handshakes: integer(1, HANDSHAKES_MAX).prefault(HANDSHAKES_MAX).describe('TLS handshakes in flight that ask for a name of this customer, but for those that resume a session (the end of the connection above). Default: as many as the node.'),
   requests: integer(1, REQUESTS_MAX).prefault(REQUESTS_MAX).describe('Requests in flight of this customer, WebSockets aside (503 above). Default: as many as the node.'),
+  buffered_bytes: size(BUFFERED_BYTES_MAX, BUFFERED_BYTES_MIN).optional().describe('Memory that is held for clients of this customer: what they do not take, and bodies that wait for its servers. Above, new requests get 503. Default: as much as the node.'),
 }), ({websockets, websockets_per_client: perClient}) => (perClient <= websockets ? [] : [{
   path: ['websockets_per_client'], needs: [['websockets'], ['websockets_per_client']], found: String(perClient), allowed: `at most caps.websockets (${websockets})`, remedy: 'lower it: one client could take every WebSocket of the customer',
 }])).prefault({});

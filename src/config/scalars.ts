@@ -70,15 +70,15 @@ export function duration(minMs = 1) {
 
 const SIZE_BYTES_MAX = 1024 ** 4;
 
-export function size(maxBytes = SIZE_BYTES_MAX) {
+export function size(maxBytes = SIZE_BYTES_MAX, minBytes = 0) {
   return scalar({
     type: 'size',
-    allowed: `a number of bytes up to ${formatSize(maxBytes)}, plain or with the unit KiB, MiB or GiB`,
+    allowed: `a number of bytes ${minBytes === 0 ? '' : `from ${formatSize(minBytes)} `}up to ${formatSize(maxBytes)}, plain or with the unit KiB, MiB or GiB`,
     remedy: 'write for example 65536, 64KiB or 10MiB',
-    json: {anyOf: [{type: 'integer', minimum: 0, maximum: maxBytes}, {type: 'string', pattern: '^(0|[1-9]\\d*)(KiB|MiB|GiB)?$'}]},
+    json: {anyOf: [{type: 'integer', minimum: minBytes, maximum: maxBytes}, {type: 'string', pattern: '^(0|[1-9]\\d*)(KiB|MiB|GiB)?$'}]},
     read: (value) => {
       const bytes = typeof value === 'number' ? parseSize(String(value)) : typeof value === 'string' ? parseSize(value) : null;
-      return bytes !== null && bytes <= maxBytes ? bytes : null;
+      return bytes !== null && bytes >= minBytes && bytes <= maxBytes ? bytes : null;
     },
   });
 }

@@ -7,6 +7,10 @@ import type {LimitSnapshot} from '#src/config/snapshot.ts';
 /** A higher minimum would be a mistake: it is no throughput that is aimed at, but a trickle that is refused. */
 export const RATE_BYTES_MAX = 1024 ** 2;
 
+/** Less would refuse what one honest client makes. */
+export const BUFFERED_BYTES_MIN = 1024 ** 2;
+export const BUFFERED_BYTES_MAX = 1024 ** 4;
+
 const BURST_MAX = 10_000_000;
 
 const limit = checked(section({

@@ -144,6 +144,9 @@ export interface CapsSnapshot {
   /** Requests in flight of the whole node, and of one client. */
   readonly requestsMax: number;
   readonly requestsPerClientMax: number;
+  /** Memory that is held for clients of the whole node, and for one. */
+  readonly bufferedBytesMax: number;
+  readonly bufferedBytesPerClientMax: number;
 }
 
 export interface BansSnapshot {
@@ -337,6 +340,8 @@ export interface CustomerCapsSnapshot {
   readonly handshakesMax: number;
   /** Requests in flight over all threads. */
   readonly requestsMax: number;
+  /** Memory that is held for its clients over all threads. */
+  readonly bufferedBytesMax: number;
 }
 
 export interface CustomerSnapshot {

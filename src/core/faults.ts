@@ -135,6 +135,10 @@ export const FAULTS = {
   connection_share_exceeded: fault(503, 'proxy', 'Too many connections.', {dismissing: true}),
   handshakes_per_customer: fault(0, 'proxy', 'Too many TLS handshakes at once.'),
   handshake_share_exceeded: fault(0, 'proxy', 'Too many TLS handshakes at once.'),
+  buffers_per_client: fault(429, 'client', 'Too much is waiting to be sent.', REUSABLE),
+  buffer_share_exceeded: fault(503, 'proxy', 'Too much is waiting to be sent.', REUSABLE),
+  buffers_per_customer: fault(503, 'proxy', 'Too much is waiting to be sent.', REUSABLE),
+  buffers_total: fault(503, 'proxy', 'Too much is waiting to be sent.', REUSABLE),
   // The upstream.
   endpoint_unavailable: fault(503, 'upstream', 'The application is not available.', REUSABLE),
   endpoint_saturated: fault(503, 'upstream', 'The application is busy.', REUSABLE),

@@ -84,6 +84,8 @@ export const LIMITS = {
   /** Of the node's places for requests, what customers share freely; above that each has its fair share, found anew after this time. */
   shareFreePart: 0.75,
   shareLevelMs: 50,
+  /** Unit in which memory is counted that is held for somebody: what is less of one connection or request is not counted. */
+  heldBlockBytes: 4 * 1024,
   /** With more, the bans that would end first go. */
   bansMax: 65_536,
   banReasonLengthMax: 120,

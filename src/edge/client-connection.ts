@@ -3,6 +3,7 @@
  * same order. Framing towards the client is decided here and nowhere else.
  */
 import type {Socket} from 'node:net';
+import type {PlaceAccount} from '#src/balance/fair-places.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
@@ -13,6 +14,7 @@ import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
 import {CONTINUE_RESPONSE, UPGRADE_LINES, connectionLine, reasonPhrase, responseFramingLine, statusLine} from '#src/http1/encode.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import {Holding, type Holder} from '#src/transport/held-memory.ts';
 import {ReadValve} from '#src/transport/read-valve.ts';
 import {ClientPace} from '#src/edge/client-pace.ts';
 import type {Phase, Waiting} from '#src/edge/connection-phase.ts';
@@ -20,7 +22,7 @@ import type {Edge, EdgeConnection} from '#src/edge/edge.ts';
 import {ResponseWriter} from '#src/edge/response-writer.ts';
 import {createMemo, type ConnectionMemo, type ConnectionFacts, type ContentHandler, type Downstream, type RequestHandler, type TlsFacts} from '#src/edge/request-handler.ts';
 
-export class ClientConnection extends Deadlined implements Downstream, EdgeConnection, BodySink {
+export class ClientConnection extends Deadlined implements Downstream, EdgeConnection, BodySink, Holder {
   readonly peer: ClientIdentity;
   readonly listener: ListenerSnapshot;
   readonly tls: TlsFacts | null;
@@ -30,6 +32,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   readonly #socket: Socket;
   readonly #valve: ReadValve;
   readonly #writer: ResponseWriter;
+  readonly #holding = new Holding(this);
   readonly #body = new BodyDecoder();
   #phase: Phase = 'idle';
   #waiting: Waiting = 'first_request';
@@ -60,6 +63,9 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   get protocol(): string { return this.#isHttp10 ? 'HTTP/1.0' : 'HTTP/1.1'; }
+  get heldBytes(): number { return this.#writer.backlogBytes + (this.#stash?.length ?? 0); }
+  get heldFor(): ClientIdentity { return this.peer; }
+  get heldAccount(): PlaceAccount | null { return this.memo.place.buffers; }
 
   // The socket's events. They arrive through the listener's `attach…`.
 
@@ -76,9 +82,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   /** The bytes are the connection's own: slices of them may be kept. */
   #take(chunk: Buffer): void {
     switch (this.#phase) {
-      case 'idle':
-        this.#readHeads(chunk, chunk.length);
-        break;
+      case 'idle': this.#readHeads(chunk, chunk.length); break;
       case 'head': {
         const bytes = this.#stash === null ? chunk : Buffer.concat([this.#stash, chunk]);
         this.#stash = null;
@@ -87,9 +91,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
       }
       case 'exchange':
       case 'surplus':
-      case 'unread':
-        this.#readDuringExchange(chunk);
-        break;
+      case 'unread': this.#readDuringExchange(chunk); break;
       case 'tunnel':
         this.bytesReceived += chunk.length;
         this.#handler?.onRequestBody(chunk, 0, chunk.length);
@@ -113,9 +115,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   /** The client has ended its side. It cannot be told from one that is gone, and is treated like it (as nginx does). */
-  onEnd(): void {
-    if (this.#phase === 'exchange' || this.#phase === 'tunnel') this.lose('client_gone');
-  }
+  onEnd(): void { if (this.#phase === 'exchange' || this.#phase === 'tunnel') this.lose('client_gone'); }
 
   onClose(): void {
     if (this.#phase === 'closed') return;
@@ -123,6 +123,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     this.#handler = null;
     this.#phase = 'closed';
     this.#stash = null;
+    this.#edge.held.drop(this.#holding);
     this.#edge.wheel.disarm(this);
     this.#edge.connections.delete(this);
     handler?.onDownstreamClosed('client_gone');
@@ -140,16 +141,12 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     this.#waiting = 'none';
     switch (waiting) {
       case 'none': break;
-      case 'head':
-        this.#refuse('request_head_timeout');
-        break;
+      case 'head': this.#refuse('request_head_timeout'); break;
       case 'body':
         if (this.#handler === null) this.abort();
         else this.#handler.onRequestFault('request_body_timeout');
         break;
-      case 'drain':
-        this.lose('client_stalled');
-        break;
+      case 'drain': this.lose('client_stalled'); break;
       case 'first_request':
       case 'keep_alive':
       case 'linger':
@@ -174,7 +171,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
       const isWorthParsing = this.#phase === 'idle' || fresh.includes(0x0a) || fresh.includes(0x0d) || length > LIMITS.requestHeadBytesMax / 2;
       const end = isWorthParsing ? head.parse(bytes, at, length) : INCOMPLETE;
       if (end === INCOMPLETE) {
-        this.#stash = keepBytes(bytes, at, length, readBuffer);
+        this.#keep(keepBytes(bytes, at, length, readBuffer));
         if (this.#phase === 'idle') this.#wait('head', clock.nowMs + timeouts.requestHeadMs);
         this.#phase = 'head';
         break;
@@ -190,7 +187,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
       at = this.#isExchanging && !this.#body.isComplete ? this.#readBody(bytes, 0) : 0;
     }
     this.#isReadingHeads = false;
-    if (at < length && (this.#isExchanging || this.#phase === 'unread')) this.#stash = bytes.subarray(at, length);
+    if (at < length && (this.#isExchanging || this.#phase === 'unread')) this.#keep(bytes.subarray(at, length));
   }
 
   get #isExchanging(): boolean { return this.#phase === 'exchange' || this.#phase === 'surplus'; }
@@ -261,8 +258,14 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   }
 
   #keepForLater(bytes: Buffer): void {
-    this.#stash = this.#stash === null ? bytes : Buffer.concat([this.#stash, bytes]);
-    if (this.#stash.length >= LIMITS.pipelineBytesMax) this.#pauseReading();
+    const stash = this.#stash === null ? bytes : Buffer.concat([this.#stash, bytes]);
+    this.#keep(stash);
+    if (stash.length >= LIMITS.pipelineBytesMax) this.#pauseReading();
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#stash = bytes;
+    if (bytes.length >= LIMITS.heldBlockBytes) this.#edge.held.watch(this.#holding);
   }
 
   #refuse(fault: FaultCode): void {
@@ -295,9 +298,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   get isBackedUp(): boolean { return this.#writer.isBackedUp; }
   get isResponseCommitted(): boolean { return this.#writer.isCommitted; }
 
-  sendContinue(): void {
-    if (!this.#isHttp10) this.#writer.writeInterim(CONTINUE_RESPONSE);
-  }
+  sendContinue(): void { if (!this.#isHttp10) this.#writer.writeInterim(CONTINUE_RESPONSE); }
 
   sendInterim(status: number, reason: string, fieldLines: string): void {
     // RFC 9110 §15.2: an HTTP/1.0 client knows no interim responses.
@@ -331,6 +332,8 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
 
   flush(): void {
     this.#writer.flush();
+    if (this.#writer.backlogBytes < LIMITS.heldBlockBytes) return;
+    this.#edge.held.watch(this.#holding);
     if (this.isBackedUp && this.#waiting !== 'drain') this.#wait('drain', this.#pace.awaitReader(this.#edge.clock.nowMs));
   }
 
@@ -378,7 +381,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     this.#phase = 'lingering';
     this.#stash = null;
     // Until the client has read the response, it has the time that every client has for that.
-    const patienceMs = this.#writer.isFlushed ? LIMITS.lingerMs : this.#pace.patience.responseIdleMs;
+    const patienceMs = this.#writer.backlogBytes === 0 ? LIMITS.lingerMs : this.#pace.patience.responseIdleMs;
     this.#wait('linger', this.#edge.clock.nowMs + patienceMs);
     this.#socket.end();
     this.#valve.open();

@@ -5,17 +5,17 @@ import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
 import {BufferPool} from '#src/core/buffer-pool.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
-import type {FairPlaces} from '#src/balance/fair-places.ts';
+import type {FairPlaces, PlaceAccounts} from '#src/balance/fair-places.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
 import type {ClientBans} from '#src/policy/client-bans.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {PlaceKind} from '#src/shared/place-kinds.ts';
+import type {HeldMemory} from '#src/transport/held-memory.ts';
 import type {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
 import {makeSessionWorkspace} from '#src/http2/session-handler.ts';
-import type {HandshakeAccounts} from '#src/edge/handshake.ts';
 import type {Offences} from '#src/edge/offences.ts';
 import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 
@@ -28,9 +28,10 @@ export interface EdgeParts {
   readonly bans: ClientBans;
   readonly offences: Offences;
   readonly places: Places;
+  readonly held: HeldMemory;
   readonly descriptors: DescriptorBudget;
   /** What a customer's connections count under. */
-  readonly findAccounts: (customer: string) => HandshakeAccounts | undefined;
+  readonly findAccounts: (customer: string) => PlaceAccounts | undefined;
   /** This thread's row of the node counters. */
   readonly counters: Float64Array;
   /** A handler for one request; it goes back to where it came from by itself. */
@@ -62,8 +63,9 @@ export class Edge {
   readonly bans: ClientBans;
   readonly offences: Offences;
   readonly places: Places;
+  readonly held: HeldMemory;
   readonly descriptors: DescriptorBudget;
-  readonly findAccounts: (customer: string) => HandshakeAccounts | undefined;
+  readonly findAccounts: (customer: string) => PlaceAccounts | undefined;
   readonly acquireHandler: (downstream: Downstream) => RequestHandler;
   readonly reportBug: (error: unknown) => void;
   readonly connections = new Set<EdgeConnection>();
@@ -94,6 +96,7 @@ export class Edge {
     this.bans = parts.bans;
     this.offences = parts.offences;
     this.places = parts.places;
+    this.held = parts.held;
     this.descriptors = parts.descriptors;
     this.findAccounts = parts.findAccounts;
     this.acquireHandler = parts.acquireHandler;
@@ -134,6 +137,7 @@ export class Edge {
   }
 
   tick(): void {
+    this.held.tick();
     for (const connection of this.ticking) this.#attempt(connection, () => connection.tick(this.clock.nowMs));
   }
 

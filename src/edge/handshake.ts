@@ -3,19 +3,13 @@
  * may take, whatever comes meanwhile.
  */
 import type {TLSSocket} from 'node:tls';
-import type {PlaceAccount} from '#src/balance/fair-places.ts';
+import type {PlaceAccount, PlaceAccounts} from '#src/balance/fair-places.ts';
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {ConnectionPlace} from '#src/edge/connection-place.ts';
 import type {Edge} from '#src/edge/edge.ts';
-
-/** The customer's, of whom a hello has asked for a server name. */
-export interface HandshakeAccounts {
-  readonly connections: PlaceAccount;
-  readonly handshakes: PlaceAccount;
-}
 
 export interface HandshakeEvents {
   /** Once, unless the handshake fails. */
@@ -60,10 +54,10 @@ export class Handshake extends Deadlined {
   }
 
   /** Refuses before anything is signed, which is what costs the most. A client that has named one customer cannot name another. */
-  assign({connections, handshakes}: HandshakeAccounts): FaultCode | null {
+  assign(accounts: PlaceAccounts): FaultCode | null {
     if (this.#account !== null) return null;
-    this.#fault = this.place.take(connections) ?? this.#edge.places.handshakes.takeForCustomer(handshakes);
-    if (this.#fault === null) this.#account = handshakes;
+    this.#fault = this.place.take(accounts) ?? this.#edge.places.handshakes.takeForCustomer(accounts.handshakes);
+    if (this.#fault === null) this.#account = accounts.handshakes;
     return this.#fault;
   }
 

@@ -1,17 +1,19 @@
 /** One HTTP/2 connection of a client: joins the session, which does no I/O, to its socket and its requests to their handlers. */
 import type {Socket} from 'node:net';
+import type {PlaceAccount} from '#src/balance/fair-places.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {ServerSession} from '#src/http2/server-session.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
+import {Holding, type Holder} from '#src/transport/held-memory.ts';
 import type {BatchingConnection, Edge} from '#src/edge/edge.ts';
 import {Http2Requests} from '#src/edge/http2-requests.ts';
 import type {Http2Stream} from '#src/edge/http2-stream.ts';
 import {createMemo, type ConnectionFacts, type ConnectionMemo, type TlsFacts} from '#src/edge/request-handler.ts';
 
-export class Http2Connection implements BatchingConnection {
+export class Http2Connection implements BatchingConnection, Holder {
   readonly peer: ClientIdentity;
   readonly listener: ListenerSnapshot;
   readonly tls: TlsFacts;
@@ -28,6 +30,7 @@ export class Http2Connection implements BatchingConnection {
       giveUp(this, bug, this.#edge.reportBug);
     }
   };
+  readonly #holding = new Holding(this);
   #isFlushScheduled = false;
   #isReadPaused = false;
   #isClosed = false;
@@ -47,6 +50,10 @@ export class Http2Connection implements BatchingConnection {
     edge.ticking.add(this);
     this.scheduleFlush();
   }
+
+  get heldBytes(): number { return this.session.heldBytes + this.#socket.writableLength; }
+  get heldFor(): ClientIdentity { return this.peer; }
+  get heldAccount(): PlaceAccount | null { return this.memo.place.buffers; }
 
   // The socket's events.
 
@@ -69,9 +76,7 @@ export class Http2Connection implements BatchingConnection {
 
   onClose(): void {
     if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#edge.connections.delete(this);
-    this.#edge.ticking.delete(this);
+    this.#leave();
     this.session.lose('client_gone');
   }
 
@@ -95,11 +100,16 @@ export class Http2Connection implements BatchingConnection {
 
   lose(fault: FaultCode): void {
     if (this.#isClosed) return;
+    this.#leave();
+    this.#socket.destroy();
+    this.session.lose(fault);
+  }
+
+  #leave(): void {
     this.#isClosed = true;
     this.#edge.connections.delete(this);
     this.#edge.ticking.delete(this);
-    this.#socket.destroy();
-    this.session.lose(fault);
+    this.#edge.held.drop(this.#holding);
   }
 
   /** Everything of one turn of the event loop leaves in one write: many requests of one read are answered together. */
@@ -113,6 +123,7 @@ export class Http2Connection implements BatchingConnection {
     this.#isFlushScheduled = false;
     if (this.#isClosed) return;
     const hasWritten = this.#write();
+    if (this.heldBytes >= LIMITS.heldBlockBytes) this.#edge.held.watch(this.#holding);
     if (this.session.isFinished) this.#finish(hasWritten);
     else this.#adjustReading();
   }

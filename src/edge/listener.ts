@@ -187,7 +187,7 @@ export class Listener {
     }
     const facts: TlsFacts = {serverName, customer: certificate?.customer ?? '', version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName};
     const accounts = edge.findAccounts(facts.customer);
-    const fault = accounts === undefined ? null : handshake.place.take(accounts.connections);
+    const fault = accounts === undefined ? null : handshake.place.take(accounts);
     if (fault !== null) {
       handshake.lose(fault);
       return null;

@@ -42,9 +42,9 @@ export class ResponseWriter {
     return this.#writer.isBackedUp;
   }
 
-  /** All that was written has been handed to the kernel. */
-  get isFlushed(): boolean {
-    return this.#writer.backlogBytes === 0;
+  /** What was written and the kernel has not taken. */
+  get backlogBytes(): number {
+    return this.#writer.backlogBytes;
   }
 
   reset(): void {

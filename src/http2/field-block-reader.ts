@@ -20,6 +20,10 @@ export class FieldBlockReader {
   bytesReceived = 0;
   #continuations = 0;
 
+  get heldBytes(): number {
+    return this.openStreamId === 0 ? 0 : this.end - this.start;
+  }
+
   /** A frame of HEADERS, with the payload in `bytes[start, end)`. */
   begin(flags: number, streamId: number, bytes: Buffer, start: number, end: number): BlockResult {
     const isPadded = (flags & FLAG.PADDED) !== 0;

@@ -59,6 +59,11 @@ export class FrameParser implements FrameSink {
     return this.#reader.isFrameIncomplete || this.#block.openStreamId !== 0;
   }
 
+  /** Of a frame or a block of fields that is incomplete. */
+  get heldBytes(): number {
+    return this.#reader.heldBytes + this.#block.heldBytes;
+  }
+
   get isReading(): boolean {
     return this.#events.isReading;
   }

@@ -44,6 +44,10 @@ export class FrameReader {
     return this.#rest !== null;
   }
 
+  get heldBytes(): number {
+    return this.#rest === null ? 0 : this.#rest.length;
+  }
+
   /** The bytes are lent: of what is incomplete a copy is kept. */
   read(bytes: Buffer): void {
     let at = 0;

@@ -62,6 +62,11 @@ export class MessageSender<Context> {
     this.#parts = parts;
   }
 
+  /** What waits to leave, of all streams and of the connection. */
+  get heldBytes(): number {
+    return this.#queuedBytes + this.output.pendingBytes;
+  }
+
   /** All streams together have too much waiting: a new one is backed up from the start. */
   get isCongested(): boolean {
     return this.#isCongested;

@@ -101,6 +101,11 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
     return this.sender.output.pendingBytes >= this.#side.outputBytesMax;
   }
 
+  /** What waits for the peer, and what of its own cannot be used yet. */
+  get heldBytes(): number {
+    return this.sender.heldBytes + this.parser.heldBytes;
+  }
+
   /** `takeOutput` is not done. */
   get hasOutput(): boolean {
     return this.sender.output.pendingBytes > 0;

@@ -6,6 +6,7 @@ import {setImmediate} from 'node:timers/promises';
 import {Registry, type Metric} from 'prom-client';
 import type {CertificateSnapshot} from '#src/config/snapshot.ts';
 import {FAULT_CODES} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import {histogramSamples, ReadCounter, ReadGauge, ReadHistogram, type Sample} from '#src/observe/read-metrics.ts';
 import {
   CUSTOMER, CUSTOMER_ROW_LENGTH, DURATION_BOUNDS_S, DURATION_COLUMN, faultColumn, NODE, NODE_ROW_LENGTH, POOL_ROW_LENGTH, sumRows, type NodeColumn,
@@ -139,6 +140,7 @@ function createNodeMetrics({nodeCounters, nodePlaces, threads, limitExcesses, ru
     new ReadGauge('torwart_upstream_connections_open', 'Connections to application servers that are open.',
       readDifference('upstreamConnectionsOpened', 'upstreamConnectionsClosed')),
     new ReadGauge('torwart_handshakes_in_flight', 'TLS handshakes that are in flight.', () => single(new PlaceCount(nodePlaces.handshakes.node, threads, 0).total)),
+    new ReadGauge('torwart_buffered_bytes', 'Memory that is held for clients.', () => single(new PlaceCount(nodePlaces.buffers.node, threads, 0).total * LIMITS.heldBlockBytes)),
     new ReadCounter('torwart_faults_total', 'What went wrong with connections and requests, by fault code.', () => {
       const row = readRow();
       return FAULT_CODES.map(code => ({labels: {code}, value: row[faultColumn(code)] ?? 0}));
@@ -155,8 +157,8 @@ function createNodeMetrics({nodeCounters, nodePlaces, threads, limitExcesses, ru
 function createCustomerMetrics({customers, threads}: ExpositionSources): Metric[] {
   const readRows = (toSamples: (customer: string, row: Float64Array) => Sample[]) => () =>
     Array.from(customers()).flatMap(({snapshot, counters}) => toSamples(snapshot.name, sumRows(counters, CUSTOMER_ROW_LENGTH, threads)));
-  const readPlaces = (kind: PlaceKind) => () =>
-    Array.from(customers(), ({snapshot, places}) => ({labels: {customer: snapshot.name}, value: new PlaceCount(places[kind], threads, 0).total}));
+  const readPlaces = (kind: PlaceKind, unit = 1) => () =>
+    Array.from(customers(), ({snapshot, places}) => ({labels: {customer: snapshot.name}, value: new PlaceCount(places[kind], threads, 0).total * unit}));
   const duration = 'torwart_request_duration_seconds';
   return [
     new ReadCounter('torwart_requests_total', 'Requests that ended, by the class of their status; the pool is empty where no pool answered.',
@@ -165,6 +167,7 @@ function createCustomerMetrics({customers, threads}: ExpositionSources): Metric[
       readPlaces('requests')),
     new ReadGauge('torwart_customer_connections_open', 'Client connections of a customer that are open; in cleartext each is that of its latest request.',
       readPlaces('connections')),
+    new ReadGauge('torwart_customer_buffered_bytes', 'Memory that is held for clients of a customer.', readPlaces('buffers', LIMITS.heldBlockBytes)),
     new ReadGauge('torwart_customer_handshakes_in_flight', 'TLS handshakes in flight that ask for a name of a customer.', readPlaces('handshakes')),
     new ReadCounter('torwart_received_bytes_total', 'Bytes received from clients.',
       readRows((customer, row) => [{labels: {customer}, value: row[CUSTOMER.bytesReceived] ?? 0}])),

@@ -45,6 +45,7 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
     ?? checkRouteLimits(gateway, head, facts)
     ?? checkRules(gateway, facts.route?.rules ?? null, head, facts)
     ?? planDeadline(head, facts)
+    ?? checkMemory(gateway, client, facts)
     ?? checkUpgrade(gateway, head, facts)
     ?? takePlace(gateway, client, facts);
 }
@@ -136,7 +137,7 @@ function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts)
 
 /** A connection of TLS has it since its handshake, where that told the customer. */
 function takeConnectionPlace({memo}: Downstream, {site}: RequestFacts): FaultCode | null {
-  return site === null ? null : memo.place.take(site.customer.places.connections);
+  return site === null ? null : memo.place.take(site.customer.places);
 }
 
 /** Every rule that matches is counted, up to the first that denies. */
@@ -180,6 +181,11 @@ function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFact
   const guard = route.pool === null ? null : facts.site?.customer.logins?.find(head.method, normalTarget, route.snapshot.loginGuard) ?? null;
   if (guard !== null) facts.login = new LoginAttempt(guard, head);
   return head.bodyLength > route.snapshot.maxBodyBytes ? 'body_too_large' : null;
+}
+
+/** Whatever the request becomes: it may make this process hold more. */
+function checkMemory({held}: Gateway, client: ClientIdentity, {route, site}: RequestFacts): FaultCode | null {
+  return route === null || site === null ? null : held.judge(client, site.customer.places.buffers);
 }
 
 /** WebSockets have places of their own, which they keep for long. */

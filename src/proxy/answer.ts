@@ -55,6 +55,10 @@ function faultLines(fault: FaultCode, facts: RequestFacts): string {
     case 'requests_total':
     case 'connections_per_customer':
     case 'connection_share_exceeded':
+    case 'buffers_per_client':
+    case 'buffer_share_exceeded':
+    case 'buffers_per_customer':
+    case 'buffers_total':
     case 'endpoint_unavailable':
     case 'connect_unavailable':
     case 'endpoint_saturated': return `retry-after: ${UNAVAILABLE_RETRY_S}\r\n`;

@@ -41,7 +41,7 @@ export class Exchange extends Deadlined implements RequestHandler, ResponseHandl
   readonly #release: (exchange: Exchange) => void;
   readonly #facts = new RequestFacts();
   readonly #record = new RequestRecord(this.#facts);
-  readonly #body = new RequestBody();
+  readonly #body: RequestBody;
   #phase: Phase = 'closed';
   #downstream: Downstream | null = null;
   #pendingVerdict: PendingVerdict | null = null;
@@ -55,6 +55,7 @@ export class Exchange extends Deadlined implements RequestHandler, ResponseHandl
   constructor(gateway: Gateway, release: (exchange: Exchange) => void) {
     super();
     this.#gateway = gateway;
+    this.#body = new RequestBody(gateway.held, this.#facts);
     this.#release = release;
   }
 
@@ -157,16 +158,14 @@ export class Exchange extends Deadlined implements RequestHandler, ResponseHandl
     const {route} = this.#facts;
     const isCollecting = this.#phase === 'collecting' || this.#phase === 'proving';
     if (route === null || (!isCollecting && this.#upstream === null)) return;
-    if (this.#body.received + (end - start) > route.snapshot.maxBodyBytes) {
-      this.onRequestFault('body_too_large');
-      return;
-    }
+    if (this.#body.received + (end - start) > route.snapshot.maxBodyBytes) return this.onRequestFault('body_too_large');
     const chunk = bytes.subarray(start, end);
     if (!isCollecting) {
       if (this.#upstream !== null && this.#body.stream(this.#upstream, chunk)) this.#downstream?.pauseRequestBody();
     } else {
-      this.#body.collect(chunk);
-      if (this.#phase === 'collecting' && this.#body.received > route.snapshot.requestBufferBytes) this.#dispatch();
+      const fault = this.#body.collect(chunk);
+      if (fault !== null) this.onRequestFault(fault);
+      else if (this.#phase === 'collecting' && this.#body.received > route.snapshot.requestBufferBytes) this.#dispatch();
     }
   }
 
@@ -218,9 +217,7 @@ export class Exchange extends Deadlined implements RequestHandler, ResponseHandl
     this.onDownstreamBackedUp();
   }
 
-  onUpstreamConnected(): void {
-    this.#record.connectedMs = this.#gateway.clock.nowMs;
-  }
+  onUpstreamConnected(): void { this.#record.connectedMs = this.#gateway.clock.nowMs; }
 
   onUpstreamDrain(): void {
     if (!this.#body.isComplete) this.#downstream?.resumeRequestBody();

@@ -13,6 +13,7 @@ import type {ClientBans} from '#src/policy/client-bans.ts';
 import {compileLimits, type LimitParts, type LimitSet} from '#src/policy/request-limits.ts';
 import {compileRuleSet, type RuleSet} from '#src/policy/rules.ts';
 import {planResponseFields} from '#src/policy/response-hardening.ts';
+import type {HeldMemory} from '#src/transport/held-memory.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
 import {LimitTally} from '#src/proxy/limit-tally.ts';
 import {RuleTally} from '#src/proxy/rule-tally.ts';
@@ -28,6 +29,7 @@ export interface GatewayParts {
   readonly tables: Tables;
   readonly tunnels: Tunnels;
   readonly places: Places;
+  readonly held: HeldMemory;
   readonly counters: Float64Array;
   /** Random text that makes this thread's request ids its own. */
   readonly requestIdPrefix: string;
@@ -45,6 +47,7 @@ export class Gateway {
   readonly tables: Tables;
   readonly tunnels: Tunnels;
   readonly places: Places;
+  readonly held: HeldMemory;
   readonly random: () => number;
   /** For answers outside of any route. */
   readonly defaultResponsePlan = planResponseFields({set: [], remove: []});
@@ -74,6 +77,7 @@ export class Gateway {
     this.tables = parts.tables;
     this.tunnels = parts.tunnels;
     this.places = parts.places;
+    this.held = parts.held;
     this.random = parts.random;
     this.#counters = parts.counters;
     this.#requestIdPrefix = parts.requestIdPrefix;

@@ -1,6 +1,7 @@
 /** The places of a proxy thread: of each kind those of client networks, customers and the node. */
 import {FairPlaces, type PlaceCaps} from '#src/balance/fair-places.ts';
 import type {NodeSnapshot} from '#src/config/snapshot.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import type {Clock} from '#src/core/clock.ts';
 import type {Places} from '#src/edge/edge.ts';
 import {ClientCounts} from '#src/shared/client-counts.ts';
@@ -29,5 +30,6 @@ function placeCapsOf({caps}: NodeSnapshot): Readonly<Record<PlaceKind, PlaceCaps
     connections: {max: caps.connectionsMax, perClientMax: caps.connectionsPerClientMax},
     handshakes: {max: caps.handshakesMax, perClientMax: caps.handshakesPerClientMax},
     requests: {max: caps.requestsMax, perClientMax: caps.requestsPerClientMax},
+    buffers: {max: caps.bufferedBytesMax / LIMITS.heldBlockBytes, perClientMax: caps.bufferedBytesPerClientMax / LIMITS.heldBlockBytes},
   };
 }

@@ -22,6 +22,7 @@ import type {BanOrder, CustomerAssignment, LimitExcesses, LoginEvents, RuleMatch
 import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {RateTables} from '#src/shared/rate-tables.ts';
 import {PlaceCount} from '#src/shared/place-count.ts';
+import {HeldMemory} from '#src/transport/held-memory.ts';
 import {Upstream, type ThreadLog} from '#src/upstream/upstream.ts';
 import {ExchangePool} from '#src/proxy/exchange-pool.ts';
 import {createGateBuilder} from '#src/proxy/gate-builder.ts';
@@ -93,11 +94,12 @@ export class Proxy {
     const tunnels = new Tunnels(new ClientCounts(memory.tunnels, threads, thread));
     const places = createPlaces(start, node, clock, tables);
     this.#places = places;
-    this.#gateway = new Gateway({clock, hash, bans, limitParts, upstream: this.#upstream, tables, tunnels, places, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
+    const held = new HeldMemory(places.buffers);
+    this.#gateway = new Gateway({clock, hash, bans, limitParts, upstream: this.#upstream, tables, tunnels, places, held, counters, requestIdPrefix: environment.requestIdPrefix, random: environment.random}, node);
     const exchanges = new ExchangePool(this.#gateway);
     const descriptors = new DescriptorBudget(memory, threads, new PlaceCount(memory.places.connections.node, threads, thread));
     this.#edge = new Edge({
-      clock, wheel, hash, bans, offences, places, descriptors, counters, reportBug,
+      clock, wheel, hash, bans, offences, places, held, descriptors, counters, reportBug,
       findAccounts: (customer) => tables.findAccounts(customer), acquireHandler: (downstream) => exchanges.acquire(downstream),
     }, node.timeouts);
     this.#ticketKeys = Buffer.from(start.ticketKeys);

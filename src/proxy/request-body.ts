@@ -2,14 +2,19 @@
  * The body of a request on its way upstream. Up to the route's buffer it is collected before an upstream is dialled, so that a slow
  * client never occupies an application's worker; what is larger streams with Torwart's own framing.
  */
+import type {ClientKey, PlaceAccount} from '#src/balance/fair-places.ts';
+import type {FaultCode} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import {PieceList} from '#src/core/piece-list.ts';
 import {BODY_CHUNKED} from '#src/http1/framing.ts';
+import {Holding, type HeldMemory, type Holder} from '#src/transport/held-memory.ts';
 import {NO_BODY, type UpstreamStream} from '#src/upstream/upstream-stream.ts';
+import type {RequestFacts} from '#src/proxy/request-facts.ts';
 
 /** Methods whose requests say that they have no body (RFC 9110 §8.6). */
 const ANNOUNCES_EMPTY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
-export class RequestBody {
+export class RequestBody implements Holder {
   /** Bytes of content so far. */
   received = 0;
   isComplete = true;
@@ -17,9 +22,19 @@ export class RequestBody {
   isReplayable = true;
   /** Lines, once it is complete. */
   trailers = '';
+  readonly #held: HeldMemory;
+  readonly #holding = new Holding(this);
+  readonly #facts: Pick<RequestFacts, 'client' | 'site'>;
   readonly #collected = new PieceList();
+  /** That the request is on its way over. */
+  #stream: UpstreamStream | null = null;
   #declaredLength = 0;
   #isEmptyDeclared = false;
+
+  constructor(held: HeldMemory, facts: Pick<RequestFacts, 'client' | 'site'>) {
+    this.#held = held;
+    this.#facts = facts;
+  }
 
   /** @param declaredLength a length or `BODY_CHUNKED` */
   begin(declaredLength: number, isEmptyDeclared: boolean): void {
@@ -37,17 +52,37 @@ export class RequestBody {
     return this.#collected.pieces;
   }
 
-  collect(bytes: Buffer): void {
+  /** What is collected for sending it again is what the stream has not sent yet, mostly: it is here once. */
+  get heldBytes(): number {
+    return Math.max(this.isReplayable ? this.received : 0, this.#stream?.backlogBytes ?? 0);
+  }
+
+  get heldFor(): ClientKey {
+    const {client} = this.#facts;
+    if (client === null) throw new Error('an admitted request has a client');
+    return client;
+  }
+
+  get heldAccount(): PlaceAccount | null {
+    return this.#facts.site?.customer.places.buffers ?? null;
+  }
+
+  /** The fault says that too much is held already. */
+  collect(bytes: Buffer): FaultCode | null {
     this.received += bytes.length;
     this.#collected.add(bytes);
+    return this.received < LIMITS.heldBlockBytes ? null : this.#held.grow(this.#holding);
   }
 
   drop(): void {
     this.#collected.clear();
+    this.#stream = null;
+    this.#held.drop(this.#holding);
   }
 
   /** @param head without framing and empty line */
   sendRequest(stream: UpstreamStream, method: string, head: string): void {
+    this.#stream = stream;
     // Behind a length there is no place for trailers.
     if (this.trailers !== '') {
       stream.sendRequest(head, BODY_CHUNKED, this.pieces);
@@ -69,6 +104,7 @@ export class RequestBody {
   stream(stream: UpstreamStream, bytes: Buffer): boolean {
     this.received += bytes.length;
     stream.sendContent(bytes);
+    if (stream.backlogBytes >= LIMITS.heldBlockBytes) this.#held.watch(this.#holding);
     return stream.isBackedUp;
   }
 }

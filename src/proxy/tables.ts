@@ -4,7 +4,8 @@
  */
 import type {CustomerSnapshot, PoolSnapshot, RouteSnapshot} from '#src/config/snapshot.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
-import type {PlaceAccount} from '#src/balance/fair-places.ts';
+import type {PlaceAccount, PlaceAccounts} from '#src/balance/fair-places.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import {parseCidrs, type Cidr} from '#src/core/ip.ts';
 import {customerFragment} from '#src/observe/access-line.ts';
 import {compileAccess, type AccessRule} from '#src/policy/access.ts';
@@ -29,9 +30,6 @@ import type {LoginGuards, LoginGuardsBuilder} from '#src/proxy/login-guards.ts';
 import {compileTunnelCaps, type TunnelCaps} from '#src/proxy/tunnels.ts';
 import {compileWebSocket, type WebSocketPolicy} from '#src/proxy/upgrade.ts';
 
-/** What a customer has of each kind, and may have. */
-export type Accounts = Readonly<Record<PlaceKind, PlaceAccount>>;
-
 export interface Customer {
   readonly name: string;
   readonly banScope: BanScope;
@@ -52,7 +50,7 @@ export interface Customer {
   readonly pools: ReadonlyMap<string, UpstreamPool>;
   readonly hosts: readonly {readonly pattern: string; readonly site: Site}[];
   readonly tunnelCaps: TunnelCaps;
-  readonly places: Accounts;
+  readonly places: PlaceAccounts;
 }
 
 export interface Site {
@@ -123,7 +121,7 @@ export class Tables {
     for (const {places} of this.#customers.values()) yield places[kind];
   }
 
-  findAccounts(customer: string): Accounts | undefined {
+  findAccounts(customer: string): PlaceAccounts | undefined {
     return this.#customers.get(customer)?.places;
   }
 
@@ -198,9 +196,11 @@ export class Tables {
     });
   }
 
-  #accountsOf({snapshot: {name, caps, weight}, places}: CustomerAssignment): Accounts {
+  #accountsOf({snapshot: {name, caps, weight}, places}: CustomerAssignment): PlaceAccounts {
     const {thread, threads} = this.#numbers;
-    const max: Readonly<Record<PlaceKind, number>> = {connections: caps.connectionsMax, handshakes: caps.handshakesMax, requests: caps.requestsMax};
+    const max: Readonly<Record<PlaceKind, number>> = {
+      connections: caps.connectionsMax, handshakes: caps.handshakesMax, requests: caps.requestsMax, buffers: caps.bufferedBytesMax / LIMITS.heldBlockBytes,
+    };
     return mapPlaceKinds((kind) => ({customer: name, count: new PlaceCount(places[kind], threads, thread), max: max[kind], weight}));
   }
 

@@ -2,6 +2,7 @@
  * A connection after its upgrade: bytes both ways between a client and an application, each side as fast as the other one reads. Nobody
  * looks at the bytes, and neither of the two connections is ever used for anything else.
  */
+import type {ClientKey, PlaceAccount} from '#src/balance/fair-places.ts';
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
@@ -9,6 +10,7 @@ import type {ContentHandler, Downstream} from '#src/edge/request-handler.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {hardenResponseFields, type ResponsePlan} from '#src/policy/response-hardening.ts';
 import {isAcceptance} from '#src/policy/websocket-handshake.ts';
+import {Holding, type Holder} from '#src/transport/held-memory.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import type {ResponseBodyHandler, TunnelStream} from '#src/upstream/upstream-stream.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
@@ -25,8 +27,9 @@ export interface TunnelParts {
   readonly onEnd: (fault: FaultCode | null) => void;
 }
 
-export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHandler {
+export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHandler, Holder {
   readonly #parts: TunnelParts;
+  readonly #holding = new Holding(this);
   #isOpen = false;
   #isRequestEnded = false;
   /** How long no byte may come, from either side. */
@@ -62,12 +65,27 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
     return this.#parts.endpoint;
   }
 
+  /** What goes to the client is held by its connection. */
+  get heldBytes(): number {
+    return this.#parts.stream.backlogBytes;
+  }
+
+  get heldFor(): ClientKey {
+    const {downstream, facts} = this.#parts;
+    return facts.client ?? downstream.peer;
+  }
+
+  get heldAccount(): PlaceAccount | null {
+    return this.facts.site?.customer.places.buffers ?? null;
+  }
+
   // From the client to the application.
 
   onRequestBody(bytes: Buffer, start: number, end: number): void {
-    const {stream, downstream} = this.#parts;
+    const {gateway, stream, downstream} = this.#parts;
     this.#stayOpen();
     stream.sendContent(bytes.subarray(start, end));
+    if (stream.backlogBytes >= LIMITS.heldBlockBytes) gateway.held.watch(this.#holding);
     if (stream.isBackedUp) downstream.pauseRequestBody();
   }
 
@@ -152,6 +170,7 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
     this.#isOpen = false;
     gateway.upstream.wheel.disarm(this);
     gateway.tunnels.delete(this);
+    gateway.held.drop(this.#holding);
     onEnd(fault);
   }
 

@@ -65,6 +65,8 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
     return this.#stream === null ? this.#pendingBytes >= LIMITS.h2StreamQueueBytesMax : this.#stream.isBackedUp;
   }
 
+  get backlogBytes(): number { return this.#stream === null ? this.#pendingBytes : this.#stream.queuedBytes; }
+
   // The request.
 
   begin(handler: ResponseHandler, method: string, timeouts: RouteTimeoutsSnapshot): void {

@@ -8,8 +8,10 @@ import {NO_BODY} from '#src/upstream/upstream-stream.ts';
 /** A smaller piece leaves as one text with its framing. */
 const TEXT_CHUNK_BYTES_MAX = 1024;
 
+type RequestSocket = Pick<SocketWriter, 'writeText' | 'writeBytes' | 'cork' | 'uncork' | 'isBackedUp' | 'backlogBytes'>;
+
 export class RequestWriter {
-  readonly #socket: Pick<SocketWriter, 'writeText' | 'writeBytes' | 'cork' | 'uncork' | 'isBackedUp'>;
+  readonly #socket: RequestSocket;
   #isChunked = false;
   /** Something was written in this turn of the event loop; the rest of the turn may be collected. */
   #isTurnBegun = false;
@@ -20,12 +22,16 @@ export class RequestWriter {
     this.#isCorked = false;
   };
 
-  constructor(socket: Pick<SocketWriter, 'writeText' | 'writeBytes' | 'cork' | 'uncork' | 'isBackedUp'>) {
+  constructor(socket: RequestSocket) {
     this.#socket = socket;
   }
 
   get isBackedUp(): boolean {
     return this.#socket.isBackedUp;
+  }
+
+  get backlogBytes(): number {
+    return this.#socket.backlogBytes;
   }
 
   /** Parameters as in `UpstreamStream.sendRequest`. */

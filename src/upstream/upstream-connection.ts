@@ -83,6 +83,7 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
   protected get isReadPaused(): boolean { return this.#socket.isPaused(); }
   get isRequestBegun(): boolean { return this.isConnected; }
   get isBackedUp(): boolean { return this.#writer.isBackedUp; }
+  get backlogBytes(): number { return this.#writer.backlogBytes; }
 
   #attach(): void {
     this.#socket.on(this.endpoint.tls === null ? 'connect' : 'secureConnect', () => this.#guard(() => this.#onConnect()));

@@ -58,6 +58,8 @@ export interface UpstreamStream {
   readonly bytesReceived: number;
   /** The endpoint takes less than it is given: stop producing until `onUpstreamDrain`. */
   readonly isBackedUp: boolean;
+  /** Of the request, what the endpoint has not taken yet. */
+  readonly backlogBytes: number;
 
   /**
    * Begins a request: `sendRequest` follows, then its content, then `endRequest`.
@@ -86,6 +88,8 @@ export interface UpstreamStream {
 /** What a stream is after an upgrade: bytes of another protocol, both ways. */
 export interface TunnelStream {
   readonly isBackedUp: boolean;
+  /** What the endpoint has not taken yet. */
+  readonly backlogBytes: number;
   /** The bytes must not change afterwards. */
   sendContent(bytes: Buffer): void;
   /** The client's side has ended: what was sent leaves first, and the application may still have something to say. */

@@ -7,24 +7,19 @@ import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {createSharedMemory, forgetPlacesOfThread} from '#src/control/shared-memory.ts';
 import {ClientCounts} from '#src/shared/client-counts.ts';
-import {PlaceCount, placeCountByteLength} from '#src/shared/place-count.ts';
+import {PlaceCount} from '#src/shared/place-count.ts';
 import {PLACE_KINDS, type PlaceKind} from '#src/shared/place-kinds.ts';
-import type {SlotRef} from '#src/shared/slots.ts';
-import {makePlaces, type Place} from '#test/balance/places.ts';
+import {makePlaces, makeSlot, type Place} from '#test/balance/places.ts';
 import type {Scope, TakePlaces} from '#test/balance/take-places.ts';
 import {runCrew} from '#test/shared/crew.ts';
 
 const SCOPES = {
-  node: {connections: 'connections_total', handshakes: 'handshakes_total', requests: 'requests_total'},
-  client: {connections: 'connections_per_client', handshakes: 'handshakes_per_client', requests: 'requests_per_client'},
-  customer: {connections: 'connections_per_customer', handshakes: 'handshakes_per_customer', requests: 'requests_per_customer'},
+  node: {connections: 'connections_total', handshakes: 'handshakes_total', requests: 'requests_total', buffers: 'buffers_total'},
+  client: {connections: 'connections_per_client', handshakes: 'handshakes_per_client', requests: 'requests_per_client', buffers: 'buffers_per_client'},
+  customer: {connections: 'connections_per_customer', handshakes: 'handshakes_per_customer', requests: 'requests_per_customer', buffers: 'buffers_per_customer'},
 } as const satisfies Record<Scope, Record<PlaceKind, FaultCode>>;
 
 const CELLS = PLACE_KINDS.flatMap((kind) => (['node', 'client', 'customer'] as const).map((scope) => ({kind, scope, fault: SCOPES[scope][kind]})));
-
-function makeSlot(threads: number): SlotRef {
-  return {buffer: new SharedArrayBuffer(placeCountByteLength(threads)), byteOffset: 0};
-}
 
 function take({places, account, client}: Place): FaultCode | null {
   return places.take(client, account);
@@ -72,7 +67,7 @@ function share(kind: PlaceKind, max: number, weights: readonly number[]): Shared
 }
 
 const CLIENT = {keyHigh: 1, keyLow: 2};
-const SHARE_FAULTS = {connections: 'connection_share_exceeded', handshakes: 'handshake_share_exceeded', requests: 'share_exceeded'} as const;
+const SHARE_FAULTS = {connections: 'connection_share_exceeded', handshakes: 'handshake_share_exceeded', requests: 'share_exceeded', buffers: 'buffer_share_exceeded'} as const;
 
 /** How many of so many are given. */
 function takeMany(set: Shared, account: PlaceAccount | undefined, count: number): number {

@@ -1,10 +1,15 @@
 import {FairPlaces, type ClientKey, type PlaceAccount} from '#src/balance/fair-places.ts';
 import {Clock} from '#src/core/clock.ts';
 import {ClientCounts} from '#src/shared/client-counts.ts';
-import {PlaceCount} from '#src/shared/place-count.ts';
+import {PlaceCount, placeCountByteLength} from '#src/shared/place-count.ts';
+import type {SlotRef} from '#src/shared/slots.ts';
 import type {Scope, TakePlaces} from '#test/balance/take-places.ts';
 
 const ENDLESS = 1_000_000;
+
+export function makeSlot(threads: number): SlotRef {
+  return {buffer: new SharedArrayBuffer(placeCountByteLength(threads)), byteOffset: 0};
+}
 
 export interface Place {
   readonly places: FairPlaces;

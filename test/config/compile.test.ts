@@ -49,7 +49,7 @@ test('a node needs listeners only', async () => {
     fleet: null,
     limits: [],
     rules: [],
-    caps: {connectionsMax: 20_000, connectionsPerClientMax: 512, handshakesMax: 10_000, handshakesPerClientMax: 128, requestsMax: 10_000, requestsPerClientMax: 1024},
+    caps: {connectionsMax: 20_000, connectionsPerClientMax: 512, handshakesMax: 10_000, handshakesPerClientMax: 128, requestsMax: 10_000, requestsPerClientMax: 1024, bufferedBytesMax: 536_870_912, bufferedBytesPerClientMax: 67_108_864},
     log: {access: 'stdout', level: 'info'},
   });
 });

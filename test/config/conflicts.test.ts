@@ -8,7 +8,7 @@ import {testProperty} from '#test/support/property.ts';
 
 function customer(name: string, traits: {readonly networks?: readonly string[]; readonly hosts?: readonly string[]}): Claimant {
   const {networks = [], hosts = []} = traits;
-  const snapshot: CustomerSnapshot = {name, revision: '', weight: 1, networks, sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], loginGuards: [], sites: [{hosts, routes: []}], limits: [], rules: [], caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}};
+  const snapshot: CustomerSnapshot = {name, revision: '', weight: 1, networks, sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], loginGuards: [], sites: [{hosts, routes: []}], limits: [], rules: [], caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000, bufferedBytesMax: 2 ** 30}};
   return {file: `${name}.yaml`, customer: snapshot, networks: listNetworks(snapshot)};
 }
 

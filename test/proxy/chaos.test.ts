@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import {after, type TestContext} from 'node:test';
 import * as fc from 'fast-check';
+import {PLACE_KINDS} from '#src/shared/place-kinds.ts';
 import {PROBE} from '#test/support/attack.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream, OK, type UpstreamPeer} from '#test/support/fake-upstream.ts';
@@ -98,6 +99,7 @@ testAsyncProperty('nothing that clients and applications do leaves anything behi
     await eventually('no client is left', () => proxy.proxy.openConnections === 0 && proxy.counter('connectionsOpened') === proxy.counter('connectionsClosed'));
     await eventually('no request is left', () => proxy.slot('acme', 'app', upstream.port).requests === 0);
     proxy.pass(600_000);
+    for (const kind of PLACE_KINDS) assert.deepEqual([kind, proxy.placesOf(kind), proxy.placesOf(kind, 'acme'), proxy.placeOfClient(kind)], [kind, 0, 0, 0]);
     await eventually('no upstream connection is left', () => proxy.slot('acme', 'app', upstream.port).connections === 0);
     assert.equal(proxy.counter('upstreamConnectionsOpened'), proxy.counter('upstreamConnectionsClosed'));
     assert.deepEqual(proxy.reports, []);

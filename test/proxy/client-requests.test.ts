@@ -105,7 +105,7 @@ describe('a place is free again', () => {
   });
 
   test('when the customer or the node has no place for the request', async (context) => {
-    const stage = await start(context, {caps: {...makeNode().caps, requestsMax: 1, requestsPerClientMax: MAX}});
+    const stage = await start(context, {caps: {...makeNode().caps, requestsMax: 1, requestsPerClientMax: MAX, bufferedBytesMax: 2 ** 30, bufferedBytesPerClientMax: 2 ** 30}});
     await hold(context, stage, 1);
     assert.equal(await statusFrom(context, stage, '127.0.0.1'), 503);
     assert.deepEqual([stage.proxy.placesOf('requests'), stage.proxy.placeOfClient('requests')], [1, 1]);

@@ -13,12 +13,12 @@ import {HTTP, HTTPS, TIMEOUTS, certificate, customer, pool, route, site} from '#
 const upstream = await FakeUpstream.start({after});
 upstream.respond = () => OK;
 const PAIRS = {acme: await makeCertificate(['acme.test']), globex: await makeCertificate(['globex.test'])} as const;
-const CAPS: CapsSnapshot = {connectionsMax: 100, connectionsPerClientMax: 100, handshakesMax: 100, handshakesPerClientMax: 100, requestsMax: 100, requestsPerClientMax: 100};
+const CAPS: CapsSnapshot = {connectionsMax: 100, connectionsPerClientMax: 100, handshakesMax: 100, handshakesPerClientMax: 100, requestsMax: 100, requestsPerClientMax: 100, bufferedBytesMax: 2 ** 30, bufferedBytesPerClientMax: 2 ** 30};
 
 function owner(name: keyof typeof PAIRS, connectionsMax = 1000): CustomerSnapshot {
   return customer(name, {
     certificates: [certificate(PAIRS[name], [`${name}.test`])], pools: [pool('app', [upstream.port])], sites: [site([`${name}.test`], [route('/')])],
-    caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax, handshakesMax: 1000, requestsMax: 100},
+    caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax, handshakesMax: 1000, requestsMax: 100, bufferedBytesMax: 2 ** 30},
   });
 }
 

@@ -23,7 +23,7 @@ async function stage(context: TestContext, weights: Readonly<Record<string, numb
   const customers = Object.entries(weights).map(([name, weight]): CustomerSnapshot => customer(name, {
     weight, pools: [pool('app', [upstream.port], {connectionsMax: 1000})], sites: [site([`${name}.test`], [route('/')])],
   }));
-  const node = {caps: {connectionsMax: 1000, connectionsPerClientMax: 1000, handshakesMax: 1000, handshakesPerClientMax: 1000, requestsMax: PLACES, requestsPerClientMax: PLACES}};
+  const node = {caps: {connectionsMax: 1000, connectionsPerClientMax: 1000, handshakesMax: 1000, handshakesPerClientMax: 1000, requestsMax: PLACES, requestsPerClientMax: PLACES, bufferedBytesMax: 2 ** 30, bufferedBytesPerClientMax: 2 ** 30}};
   return {upstream, proxy: await ProxyHarness.start(context, {customers, node})};
 }
 

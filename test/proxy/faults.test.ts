@@ -71,7 +71,7 @@ async function probe(proxy: ProxyHarness, context: TestContext): Promise<void> {
 
 const PAIRS = {acme: await makeCertificate(['acme.test']), other: await makeCertificate(['other.test'])} as const;
 
-const CAPS: CapsSnapshot = {connectionsMax: 9, connectionsPerClientMax: 9, handshakesMax: 9, handshakesPerClientMax: 9, requestsMax: 9, requestsPerClientMax: 9};
+const CAPS: CapsSnapshot = {connectionsMax: 9, connectionsPerClientMax: 9, handshakesMax: 9, handshakesPerClientMax: 9, requestsMax: 9, requestsPerClientMax: 9, bufferedBytesMax: 2 ** 30, bufferedBytesPerClientMax: 2 ** 30};
 
 function secure(): () => HarnessOptions {
   const owners = (['acme', 'other'] as const).map((name): CustomerSnapshot => customer(name, {
@@ -169,9 +169,9 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
   }),
   endpoint_unavailable: through(() => ({customers: [acme([])]}), probe),
   endpoint_saturated: through(({upstream}) => ({customers: [acme([upstream.port], {pool: {connectionsMax: 0}})]}), probe),
-  requests_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 0}}]}), probe),
+  requests_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 0, bufferedBytesMax: 2 ** 30}}]}), probe),
   requests_total: through(({upstream}) => ({customers: [acme([upstream.port])], node: {caps: {...CAPS, requestsMax: 0}}}), probe),
-  connections_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 0, handshakesMax: 1000, requestsMax: 1}}]}), probe),
+  connections_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 0, handshakesMax: 1000, requestsMax: 1, bufferedBytesMax: 2 ** 30}}]}), probe),
   requests_per_client: through(({upstream}) => ({customers: [acme([upstream.port])], node: {caps: {...CAPS, requestsPerClientMax: 0}}}), probe),
   connection_share_exceeded: through(({upstream}) => ({customers: [acme([upstream.port]), customer('globex', {})], node: {caps: {...CAPS, connectionsMax: 4}}}), async (proxy, context) => {
     for (let i = 0; i < 4; i++) {
@@ -189,6 +189,12 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
       client.socket.write(await makeClientHello({servername: 'acme.test'}));
       await eventually('it is in flight, or refused', () => proxy.placesOf('handshakes', 'acme') === i + 1 || proxy.fault('handshake_share_exceeded') > 0);
     }
+  }),
+  buffers_total: through(({upstream}) => ({customers: [acme([upstream.port])], node: {caps: {...CAPS, bufferedBytesMax: 0}}}), probe),
+  buffers_per_client: through(({upstream}) => ({customers: [acme([upstream.port])], node: {caps: {...CAPS, bufferedBytesPerClientMax: 0}}}), probe),
+  buffers_per_customer: through(({upstream}) => ({customers: [{...acme([upstream.port]), caps: {...customer('', {}).caps, bufferedBytesMax: 0}}]}), probe),
+  buffer_share_exceeded: through(({upstream}) => ({customers: [acme([upstream.port]), customer('globex', {})], node: {caps: {...CAPS, bufferedBytesMax: 4 * LIMITS.heldBlockBytes}}}), async (proxy, context) => {
+    (await proxy.connect(context)).send(`POST / HTTP/1.1\r\n${HOST}content-length: 60000\r\n\r\n${'x'.repeat(4 * LIMITS.heldBlockBytes)}`);
   }),
   share_exceeded: async ({upstream}, context) => {
     upstream.respond = () => null;

@@ -155,7 +155,7 @@ describe('listeners', () => {
   test('timeouts and caps are those of the reload', async (context) => {
     const proxy = await ProxyHarness.start(context, {customers: [named('one', ['a.test'])]});
     const client = await proxy.connect(context);
-    await proxy.reload({node: {...proxy.node, timeouts: {...proxy.node.timeouts, keepAliveMs: 1_000}, caps: {connectionsMax: 2, connectionsPerClientMax: 2, handshakesMax: 1000, handshakesPerClientMax: 1000, requestsMax: 1000, requestsPerClientMax: 1000}}});
+    await proxy.reload({node: {...proxy.node, timeouts: {...proxy.node.timeouts, keepAliveMs: 1_000}, caps: {connectionsMax: 2, connectionsPerClientMax: 2, handshakesMax: 1000, handshakesPerClientMax: 1000, requestsMax: 1000, requestsPerClientMax: 1000, bufferedBytesMax: 2 ** 30, bufferedBytesPerClientMax: 2 ** 30}}});
     await bodyOf(client, 'a.test');
     await bodyOf(await proxy.connect(context), 'a.test');
     await (await proxy.connect(context)).ended();

@@ -91,6 +91,10 @@ export class ProxyHarness {
     this.#assignments = assignments;
   }
 
+  get customers(): readonly CustomerSnapshot[] {
+    return this.#customers;
+  }
+
   get node(): NodeSnapshot {
     return this.#node;
   }

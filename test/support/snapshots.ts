@@ -17,7 +17,7 @@ export const ROUTE_TIMEOUTS: RouteTimeoutsSnapshot = {connectMs: 3_000, requestB
 export function node(overrides: Partial<NodeSnapshot> = {}): NodeSnapshot {
   return {
     listeners: [HTTP], admin: {address: '127.0.0.1', port: 0}, threads: 1, trustedProxies: [], bans: {allow: []}, stateFolder: null, adminSocket: null, timeouts: TIMEOUTS, fleet: null, limits: [], rules: [],
-    caps: {connectionsMax: 1000, connectionsPerClientMax: 500, handshakesMax: 1000, handshakesPerClientMax: 1000, requestsMax: 1000, requestsPerClientMax: 1000}, log: {access: 'off', level: 'info'}, ...overrides,
+    caps: {connectionsMax: 1000, connectionsPerClientMax: 500, handshakesMax: 1000, handshakesPerClientMax: 1000, requestsMax: 1000, requestsPerClientMax: 1000, bufferedBytesMax: 2 ** 30, bufferedBytesPerClientMax: 2 ** 30}, log: {access: 'off', level: 'info'}, ...overrides,
   };
 }
 
@@ -54,7 +54,7 @@ export function site(hosts: readonly string[], routes: readonly RouteSnapshot[])
 export function customer(name: string, overrides: Partial<CustomerSnapshot>): CustomerSnapshot {
   return {
     name, revision: '', weight: 1, networks: ['127.0.0.0/8'], sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], loginGuards: [], sites: [], limits: [], rules: [],
-    caps: {websocketsMax: 2000, websocketsPerClientMax: 2000, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}, ...overrides,
+    caps: {websocketsMax: 2000, websocketsPerClientMax: 2000, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000, bufferedBytesMax: 2 ** 30}, ...overrides,
   };
 }
 

@@ -14,6 +14,7 @@ const socket = {
   text: '',
   writes: 0,
   isBackedUp: false,
+  backlogBytes: 0,
   corks: 0,
   uncorks: 0,
   writeText(latin1: string): void {

@@ -17,7 +17,7 @@ import {WEBSOCKET, accept, handshake, openTunnel, type Stage} from '#test/websoc
 async function startCapped(context: TestContext, websocketsMax: number, websocketsPerClientMax: number): Promise<Stage> {
   const upstream = await FakeUpstream.start(context);
   upstream.respond = accept;
-  const capped = {...acme([upstream.port], {route: {websocket: WEBSOCKET}}), caps: {websocketsMax, websocketsPerClientMax, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}};
+  const capped = {...acme([upstream.port], {route: {websocket: WEBSOCKET}}), caps: {websocketsMax, websocketsPerClientMax, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000, bufferedBytesMax: 2 ** 30}};
   return {upstream, proxy: await ProxyHarness.start(context, {customers: [capped]})};
 }
 
@@ -63,7 +63,7 @@ test('a cap that a reload changes counts those that are open', async (context) =
   const stage = await startCapped(context, 2, 2);
   await openTunnel(context, stage);
   await openTunnel(context, stage);
-  const more = {...acme([stage.upstream.port], {route: {websocket: WEBSOCKET}}), caps: {websocketsMax: 3, websocketsPerClientMax: 3, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}};
+  const more = {...acme([stage.upstream.port], {route: {websocket: WEBSOCKET}}), caps: {websocketsMax: 3, websocketsPerClientMax: 3, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000, bufferedBytesMax: 2 ** 30}};
   await stage.proxy.reload({customers: [more]});
   assert.equal(await statusFrom(context, stage, '127.0.0.1'), 101);
   assert.equal(await statusFrom(context, stage, '127.0.0.1'), 503);
@@ -77,7 +77,7 @@ test('caps hold over all threads; customers are apart; what a dead thread held i
   const client = identifyClient(ip, 'https', hash);
   const [one, two] = [0, 1].map((thread) => new Tunnels(new ClientCounts(memory.tunnels, 2, thread)));
   assert.ok(one !== undefined && two !== undefined);
-  const placeOf = (name: string): TunnelPlace => ({caps: compileTunnelCaps(customer(name, {caps: {websocketsMax: 3, websocketsPerClientMax: 2, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}}), hash), client});
+  const placeOf = (name: string): TunnelPlace => ({caps: compileTunnelCaps(customer(name, {caps: {websocketsMax: 3, websocketsPerClientMax: 2, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000, bufferedBytesMax: 2 ** 30}}), hash), client});
   const [acmePlace, globexPlace] = [placeOf('acme'), placeOf('globex')];
   assert.deepEqual([one.takePlace(acmePlace), two.takePlace(acmePlace), one.takePlace(acmePlace)], [null, null, 'websockets_per_client']);
   assert.equal(two.takePlace(globexPlace), null, 'the same client has places of its own with another customer');

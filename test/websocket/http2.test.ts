@@ -317,7 +317,7 @@ suite('the daemon', () => {
 
   test('counts them against the caps of client and customer, with those of HTTP/1.1', async (context) => {
     const {proxy, upstream} = await startStage(context);
-    await proxy.reload({customers: [{...acmeOverTls(upstream.port, {websocket: WEBSOCKET}), caps: {websocketsMax: 3, websocketsPerClientMax: 2, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000}}]});
+    await proxy.reload({customers: [{...acmeOverTls(upstream.port, {websocket: WEBSOCKET}), caps: {websocketsMax: 3, websocketsPerClientMax: 2, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000, bufferedBytesMax: 2 ** 30}}]});
     const {client} = await openStream(context, {proxy, upstream});
     await openStream(context, {proxy, upstream}, 3, client);
     client.send(connect(5));

@@ -115,7 +115,7 @@ test('a page that may not is told so', async (context) => {
 test(`${TUNNELS} at once, each with answers of its own`, async (context) => {
   const port = await startEcho(context, {perMessageDeflate: false});
   const customer = acme([port], {route: {websocket: WEBSOCKET}, pool: {connectionsMax: TUNNELS}});
-  const caps = {connectionsMax: TUNNELS, connectionsPerClientMax: TUNNELS, handshakesMax: 1000, handshakesPerClientMax: 1000, requestsMax: 1000, requestsPerClientMax: 1000};
+  const caps = {connectionsMax: TUNNELS, connectionsPerClientMax: TUNNELS, handshakesMax: 1000, handshakesPerClientMax: 1000, requestsMax: 1000, requestsPerClientMax: 1000, bufferedBytesMax: 2 ** 30, bufferedBytesPerClientMax: 2 ** 30};
   const proxy = await ProxyHarness.start(context, {node: node({caps}), customers: [customer]});
   const sockets = Array.from({length: TUNNELS}, () => dial(context, `ws://127.0.0.1:${proxy.ports['http']}/ws`, {perMessageDeflate: false}));
   await Promise.all(sockets.map((socket) => once(socket, 'open')));
