@@ -31,6 +31,7 @@ export class ClientCounts {
   readonly #threads: number;
   readonly #thread: number;
   readonly #setMask: number;
+  readonly #wordsPerSet: number;
 
   /** `keysMax`: clients that have something at the same time. */
   static byteLength(threads: number, keysMax: number): number {
@@ -45,6 +46,7 @@ export class ClientCounts {
     this.#threads = threads;
     this.#thread = thread;
     this.#setMask = sets - 1;
+    this.#wordsPerSet = wordsPerSet(threads);
   }
 
   /** Counts one more, unless there are `max` of them. */
@@ -91,7 +93,7 @@ export class ClientCounts {
 
   /** Takes back what the thread of this view had counted: it died. Called by the control thread. */
   forgetThread(): void {
-    for (let set = 0; set < this.#cells.length; set += wordsPerSet(this.#threads)) {
+    for (let set = 0; set < this.#cells.length; set += this.#wordsPerSet) {
       const stamp = acquireLock(this.#cells, set);
       for (let way = 0; way < WAYS; way++) this.#forgetPart(set, way);
       releaseLock(this.#cells, set, stamp);
@@ -108,7 +110,7 @@ export class ClientCounts {
   }
 
   #setOf(keyLow: number): number {
-    return (keyLow & this.#setMask) * wordsPerSet(this.#threads);
+    return (keyLow & this.#setMask) * this.#wordsPerSet;
   }
 
   #keyAt(set: number, way: number): number {
@@ -127,7 +129,7 @@ export class ClientCounts {
   #findWay(set: number, keyHigh: number, keyLow: number): number {
     let free = -1;
     for (let way = 0, at = this.#keyAt(set, 0); way < WAYS; way++, at += KEY_WORDS) {
-      if (this.#cells[at + TOTAL] === 0) free = way;
+      if (this.#cells[at + TOTAL] === 0) free = free < 0 ? way : free;
       else if (this.#cells[at + LOW] === keyLow && this.#cells[at + HIGH] === keyHigh) return way;
     }
     return free;
