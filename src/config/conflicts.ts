@@ -2,6 +2,7 @@
 import {type Cidr, cidrIncludes, cidrsOverlap, parseCidr, parseCidrs} from '#src/core/ip.ts';
 import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
+import type {Change} from '#src/config/sorted-lists.ts';
 
 /** What a customer has for itself alone. */
 export type Claims = Pick<CustomerSnapshot, 'name' | 'networks' | 'sourceAddress'> & {readonly sites: readonly Pick<CustomerSnapshot['sites'][number], 'hosts'>[]};
@@ -38,23 +39,23 @@ export function findConflicts<C extends Claimant>(claimants: readonly C[]): read
 }
 
 /**
- * The newcomers and everybody who claims something that one of them claims, in their order. Where the others have no conflicts among
- * themselves, `findConflicts` finds the same in these as in all.
+ * Everybody who claims what one of the changed ones did not claim before, in their order. Where nobody was in conflict before these
+ * changes, `findConflicts` finds the same in these as in all.
  */
-export function findContested<C extends Claimant>(claimants: readonly C[], newcomers: ReadonlySet<C>): readonly C[] {
+export function findContested<C extends Claimant>(claimants: readonly C[], changes: readonly Change<C>[]): readonly C[] {
   const names = new Set<string>(), hosts = new Set<string>(), cidrs: Cidr[] = [];
-  for (const {customer, networks} of newcomers) {
-    names.add(customer.name);
-    for (const site of customer.sites) for (const host of site.hosts) hosts.add(host);
-    for (const {cidr} of networks) cidrs.push(cidr);
+  for (const [old, fresh] of changes) {
+    if (fresh === null) continue;
+    if (fresh.customer.name !== old?.customer.name) names.add(fresh.customer.name);
+    const formerHosts = new Set(old?.customer.sites.flatMap((site) => site.hosts)), formerNetworks = new Set(old?.networks.map(({text}) => text));
+    for (const site of fresh.customer.sites) for (const host of site.hosts) if (!formerHosts.has(host)) hosts.add(host);
+    for (const {text, cidr} of fresh.networks) if (!formerNetworks.has(text)) cidrs.push(cidr);
   }
-  const isContested = ({customer, networks}: C): boolean => {
-    if (names.has(customer.name)) return true;
-    for (const site of customer.sites) for (const host of site.hosts) if (hosts.has(host)) return true;
-    for (const {cidr} of networks) for (const other of cidrs) if (cidrsOverlap(cidr, other)) return true;
-    return false;
-  };
-  return claimants.filter(isContested);
+  const hasHost = ({customer: {sites}}: C): boolean => sites.some((site) => site.hosts.some((host) => hosts.has(host)));
+  const hasNetwork = ({networks}: C): boolean => networks.some(({cidr}) => cidrs.some((other) => cidrsOverlap(cidr, other)));
+  // Few reloads change anything of this, and fewer all of it.
+  return claimants.filter((claimant) => (names.size > 0 && names.has(claimant.customer.name))
+    || (hosts.size > 0 && hasHost(claimant)) || (cidrs.length > 0 && hasNetwork(claimant)));
 }
 
 function findSameNames<C extends Claimant>(claimants: readonly C[]): readonly Conflict<C>[] {

@@ -149,13 +149,13 @@ function listClaimants(customers: readonly CustomerResult[]): readonly ClaimingF
   return customers.map(({claimant}) => claimant).filter((claimant) => claimant !== null);
 }
 
-/** With more of them, comparing each with everybody costs more than it saves. */
-const NEWCOMERS_MAX = 32;
+/** With more changes, comparing each with everybody costs more than it saves. */
+const CHANGES_MAX = 32;
 
-/** Where nobody was in conflict before, only what is new can be. */
+/** Where nobody was in conflict before, only what has changed can be. */
 function narrowToChange(claimants: readonly ClaimingFile[], before: readonly ClaimingFile[]): readonly ClaimingFile[] {
-  const newcomers = new Set(pairChanges(before, claimants, ({file}) => file).map(([, fresh]) => fresh).filter((claimant) => claimant !== null));
-  return newcomers.size > NEWCOMERS_MAX ? claimants : findContested(claimants, newcomers);
+  const changes = pairChanges(before, claimants, ({file}) => file);
+  return changes.length > CHANGES_MAX ? claimants : findContested(claimants, changes);
 }
 
 /** Customers by name, so that the order of files changes nothing. */

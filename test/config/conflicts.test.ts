@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import {cidrsOverlap, formatCidr, parseCidr} from '#src/core/ip.ts';
 import {type Claimant, findConflicts, findContested, findShadowedHosts, listNetworks} from '#src/config/conflicts.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
+import {pairChanges} from '#src/config/sorted-lists.ts';
 import {testProperty} from '#test/support/property.ts';
 
 function customer(name: string, traits: {readonly networks?: readonly string[]; readonly hosts?: readonly string[]}): Claimant {
@@ -39,17 +40,20 @@ testProperty('a customer is in a conflict about networks if and only if one of i
 }), 500);
 
 const claims = fc.record({name: fc.constantFrom('a', 'b', 'c', 'd', 'e'), hosts: fc.uniqueArray(fc.constantFrom('a.example', 'b.example', '*.example', 'c.other'), {maxLength: 2}), networks: fc.array(network, {maxLength: 2})});
+/** What becomes of a file: it stays (null), it is gone, or it says something else. */
+const version = fc.option(fc.oneof({weight: 4, arbitrary: claims}, fc.constant('gone' as const)));
 
-testProperty('where nobody was in conflict before, the contested ones have all conflicts', fc.property(fc.array(claims, {maxLength: 5}), fc.array(claims, {maxLength: 3}), fc.nat(), (old, fresh, place) => {
-  const known: Claimant[] = [];
-  for (const {name, ...traits} of old) {
-    const claimant = customer(name, traits);
-    if (findConflicts([...known, claimant]).length === 0) known.push(claimant);
+testProperty('where nobody was in conflict before, the contested ones have all conflicts', fc.property(fc.array(fc.tuple(claims, version), {maxLength: 6}), (files) => {
+  const before: Claimant[] = [], after: Claimant[] = [];
+  for (const [index, [{name, ...traits}, then]] of files.entries()) {
+    const file = `${index}.yaml`, old = {...customer(name, traits), file};
+    const isFree = findConflicts([...before, old]).length === 0;
+    if (isFree) before.push(old);
+    if (then === null && isFree) after.push(old);
+    if (typeof then === 'object' && then !== null) after.push({...customer(then.name, then), file});
   }
-  const newcomers = fresh.map(({name, ...traits}) => customer(name, traits));
-  const all = known.toSpliced(place % (known.length + 1), 0, ...newcomers);
-  assert.deepEqual(findConflicts(findContested(all, new Set(newcomers))), findConflicts(all));
-}), 500);
+  assert.deepEqual(findConflicts(findContested(after, pairChanges(before, after, ({file}) => file))), findConflicts(after));
+}), 1000);
 
 test('a customer may have networks inside its own', () => {
   assert.deepEqual(findConflicts([customer('a', {networks: ['10.0.0.0/8', '10.1.0.0/16']}), customer('b', {networks: ['192.168.0.0/16']})]), []);
