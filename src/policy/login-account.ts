@@ -57,15 +57,15 @@ function readForm(text: string, field: string): string | null {
   return text.includes(';') ? null : readPairs(text.split('&'), field);
 }
 
-/** `a[]=`, and names that PHP turns into this one (`a.b`, `a b` → `a_b`), are other spellings of the field. */
 function readPairs(pairs: readonly string[], field: string): string | null {
+  const wanted = keysOf(field);
   let account = '';
   let isFound = false;
   for (const pair of pairs) {
     const equals = pair.indexOf('=');
     const name = decodePart(equals < 0 ? pair : pair.slice(0, equals));
     if (name === null) return null;
-    if (foldName(name) !== foldName(field)) continue;
+    if (!isSameField(keysOf(name), wanted)) continue;
     const value = decodePart(equals < 0 ? '' : pair.slice(equals + 1));
     if (isFound || name !== field || value === null) return null;
     isFound = true;
@@ -83,8 +83,27 @@ function decodePart(text: string): string | null {
   }
 }
 
-function foldName(name: string): string {
-  return name.trim().replace(/(?:\[[^\]]*\])*$/, '').replaceAll(/[ .[]/g, '_').toLowerCase();
+/**
+ * Of `user[email]`: `user` and `email`. `a[]=`, and names that PHP turns into this one (`a.b`, `a b`, `a[b` → `a_b`), are other spellings of a field.
+ * Steps from bracket to bracket, and never looks for one twice: a pattern would, and take seconds for a body of brackets.
+ */
+function keysOf(name: string): readonly string[] {
+  const text = name.trim().toLowerCase();
+  const first = text.indexOf('[');
+  const isNested = first > 0 && text.includes(']');
+  const keys = [(isNested ? text.slice(0, first) : text).replaceAll(/[ .[]/g, '_')];
+  for (let open = isNested ? first : -1; open >= 0;) {
+    const close = text.indexOf(']', open);
+    if (close < 0) break;
+    keys.push(text.slice(open + 1, close));
+    open = text.indexOf('[', close);
+  }
+  return keys;
+}
+
+/** Whether some program could read one for the other: `user`, `user[]` and `user[email][x]` all say something about `user[email]`. */
+function isSameField(keys: readonly string[], other: readonly string[]): boolean {
+  return keys.slice(0, other.length).every((key, index) => key === other[index] || (index > 0 && (key === '' || other[index] === '')));
 }
 
 function readJson(text: string, field: string): string | null {

@@ -29,13 +29,13 @@ const ATTACKS_MIN = 100;
 const ATTACKERS = 6;
 /** The clients of the other customer: nobody bans them. */
 const OWN_ADDRESS = '127.0.0.50';
-const ANSWER_MS = 10_000;
+const ANSWER_MS = 30_000;
 
 const NODE_TEXT = `
 listeners: [{name: https, address: "127.0.0.1:0", protocol: https}, {name: http, address: "127.0.0.1:0", protocol: http}]
 admin: {address: "127.0.0.1:0"}
 threads: 3
-timeouts: {request_head: 2s, tls_handshake: 2s, response_head: 1s, request_body_idle: 2s, keep_alive: 3s, drain: 2s}
+timeouts: {request_head: 2s, tls_handshake: 2s, request_body_idle: 2s, keep_alive: 3s, drain: 2s}
 log: {access: access.log, level: info}
 bans: {allow: [${OWN_ADDRESS}]}
 customers: customers/*.yaml
@@ -86,7 +86,7 @@ customer: ${name}
 networks: [127.${NETWORKS[name]}.0.0/16]
 certificates: [{cert: ../${name}.pem, key: ../${name}.key}]
 pools: {web: {servers: [{address: "127.${NETWORKS[name]}.0.1:${ports[name]}"}]}}
-sites: [{hosts: [${name}.test], routes: [{path: /, pool: web}]}]
+sites: [{hosts: [${name}.test], routes: [{path: /hostile, pool: web, timeouts: {response_head: 1s}}, {path: /, pool: web}]}]
 ${more}`);
   await config.writeNode(NODE_TEXT);
   for (const name of ['acme', 'globex'] as const) {

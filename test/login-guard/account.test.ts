@@ -11,6 +11,10 @@ function form(text: string, type = FORM, query = ''): string | null {
   return readAccount({type: 'form', field: 'user_name'}, {contentType: type, query, body: Buffer.from(text, 'latin1')});
 }
 
+function nested(text: string): string | null {
+  return readAccount({type: 'form', field: 'user[email]'}, {contentType: FORM, query: '', body: Buffer.from(text, 'latin1')});
+}
+
 function json(text: string, type = JSON_TYPE, query = ''): string | null {
   return readAccount({type: 'json', field: 'email'}, {contentType: type, query, body: Buffer.from(text, 'utf8')});
 }
@@ -30,6 +34,11 @@ const READ: readonly (readonly [what: string, account: string | null, expected: 
   ['the account in the query alone', form('password=x', FORM, 'user_name=alice'), 'alice'],
   ['a query about something else', json('{"email":"alice"}', JSON_TYPE, 'next=/;x&a=%zz'), 'alice'],
   ['wide letters', form('user_name=%EF%BC%A1lice'), 'alice'],
+  ['a field in another, beside its siblings', nested('user[email]=alice&user[password]=x&authenticity_token=y'), 'alice'],
+  ['brackets in escapes', nested('user%5Bemail%5D=alice&user%5Bpassword%5D=x'), 'alice'],
+  ['no such field, among many names', nested(Array.from({length: 5000}, (_, i) => `user[p${i}]=x`).join('&')), ''],
+  ['nothing but brackets, of which a quadratic reader never gets done', form('['.repeat(1024 * 1024)), ''],
+  ['the same behind a name that has an end', form(`a[]${'['.repeat(1024 * 1024)}`), ''],
   ['no such field', form('password=x'), ''],
   ['an empty body', form(''), ''],
   ['a JSON object', json('{"email":"Alice@Example.com","password":"x"}'), 'alice@example.com'],
@@ -48,6 +57,15 @@ const REFUSED: readonly (readonly [what: string, account: string | null])[] = [
   ['the field twice with the same value', form('user_name=victim&user_name=victim')],
   ['the field as a list', form('user_name[]=victim')],
   ['a name that PHP takes for the field', form('user.name=victim')],
+  ['a name that PHP takes for the field, with a bracket', form('user[name=victim')],
+  ['the field as a map', form('user_name[x]=victim')],
+  ['a nested field twice', nested('user[email]=other&user[email]=victim')],
+  ['a nested field as a list', nested('user[email][]=victim')],
+  ['a nested field in another case', nested('user[email]=other&User[Email]=victim')],
+  ['all of what it is nested in', nested('user[email]=other&user=victim')],
+  ['a list in place of what it is nested in', nested('user[email]=other&user[]=victim')],
+  ['deeper than it is', nested('user[email]=other&user[email][x][y]=victim')],
+  ['what PHP does not read of a name', nested('user[email]=other&user[email]x=victim')],
   ['an escaped name beside the plain one', form('user_name=other&user%5Fname=victim')],
   ['another case beside the plain one', form('user_name=other&User_Name=victim')],
   ['a semicolon, which some take for a separator', form('user_name=other;user_name=victim')],
