@@ -114,15 +114,15 @@ export class FairPlaces {
     this.freeForClient(client);
   }
 
-  /** What `take` would say to who wants so many more. Nothing is taken. */
-  judge({keyHigh, keyLow}: ClientKey, account: PlaceAccount, more: number): FaultCode | null {
+  /** What `take` would say to who wants so many more; of no customer yet where the account is null. Nothing is taken. */
+  judge({keyHigh, keyLow}: ClientKey, account: PlaceAccount | null, more: number): FaultCode | null {
     const {node, clients} = this.#parts;
     const {max, perClientMax} = this.#caps;
     const total = node.total + more;
     if (total > max) return this.#faults.node;
     // Where all together have less than one may have, nobody needs to be looked for.
     if (total > perClientMax && clients.countOf(keyHigh, keyLow) + more > perClientMax) return this.#faults.client;
-    const excess = this.#judge(account, account.count.total + more, total);
+    const excess = account === null ? null : this.#judge(account, account.count.total + more, total);
     return excess === null ? null : this.#faults[excess];
   }
 

@@ -170,14 +170,13 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
       // A head can only have become complete, or wrong in another way than before, with a line end or at its limit.
       const isWorthParsing = this.#phase === 'idle' || fresh.includes(0x0a) || fresh.includes(0x0d) || length > LIMITS.requestHeadBytesMax / 2;
       const end = isWorthParsing ? head.parse(bytes, at, length) : INCOMPLETE;
-      if (end === INCOMPLETE) {
-        this.#keep(keepBytes(bytes, at, length, readBuffer));
-        if (this.#phase === 'idle') this.#wait('head', clock.nowMs + timeouts.requestHeadMs);
-        this.#phase = 'head';
-        break;
-      }
-      if (end === INVALID) {
-        this.#refuse(head.fault);
+      if (end === INCOMPLETE || end === INVALID) {
+        const fault = end === INVALID ? head.fault : this.#keep(keepBytes(bytes, at, length, readBuffer));
+        if (fault !== null) this.#refuse(fault);
+        else if (this.#phase === 'idle') {
+          this.#phase = 'head';
+          this.#wait('head', clock.nowMs + timeouts.requestHeadMs);
+        }
         break;
       }
       this.#beginExchange(end - at);
@@ -259,13 +258,13 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
 
   #keepForLater(bytes: Buffer): void {
     const stash = this.#stash === null ? bytes : Buffer.concat([this.#stash, bytes]);
-    this.#keep(stash);
-    if (stash.length >= LIMITS.pipelineBytesMax) this.#pauseReading();
+    if (this.#keep(stash) !== null || stash.length >= LIMITS.pipelineBytesMax) this.#pauseReading();
   }
 
-  #keep(bytes: Buffer): void {
+  /** The fault says that too much is held already. */
+  #keep(bytes: Buffer): FaultCode | null {
     this.#stash = bytes;
-    if (bytes.length >= LIMITS.heldBlockBytes) this.#edge.held.watch(this.#holding);
+    return bytes.length < LIMITS.heldBlockBytes ? null : this.#edge.held.grow(this.#holding);
   }
 
   #refuse(fault: FaultCode): void {

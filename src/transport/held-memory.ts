@@ -4,7 +4,7 @@
  *
  * One rule for all of it. Whoever may hold a block or more has itself watched; what is watched is asked at each tick how much it holds, and is
  * watched no longer when that is less than a block. So what passes through costs nothing, however large it is: only what stays is counted. What is
- * collected on purpose counts at once.
+ * collected on purpose (bodies, parts of heads, further requests) counts at once.
  */
 import type {ClientKey, FairPlaces, PlaceAccount} from '#src/balance/fair-places.ts';
 import type {FaultCode} from '#src/core/faults.ts';
@@ -59,7 +59,7 @@ export class HeldMemory {
     const {holder: {heldAccount, heldFor}} = holding;
     this.watch(holding);
     this.#measure(holding);
-    return heldAccount === null ? null : this.#places.judge(heldFor, heldAccount, 0);
+    return this.#places.judge(heldFor, heldAccount, 0);
   }
 
   /** The holder has let go of everything. */

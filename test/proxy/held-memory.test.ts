@@ -287,6 +287,30 @@ describe('when it is too much', () => {
     await assertServes(context, stage);
   });
 
+  for (const [fault, status, caps] of [['buffers_total', 503, {bufferedBytesMax: 3 * BLOCK}], ['buffers_per_client', 429, {bufferedBytesPerClientMax: 3 * BLOCK}]] as const) {
+    test(`${fault}: heads that do not end are refused before they are more than the cap, whoever they are for`, async (context) => {
+      const stage = await start(context, caps), {proxy, upstream} = stage;
+      const clients = await Promise.all([0, 1, 2].map(() => proxy.connect(context)));
+      for (const [index, client] of clients.entries()) {
+        client.send(`GET / HTTP/1.1\r\nx-a: ${'a'.repeat(BLOCK)}`);
+        await eventually('it is held', () => proxy.placesOf('buffers') === index + 1);
+      }
+      assert.deepEqual(clients.map(({received}) => received), ['', '', '']);
+      const [client = assert.fail(), ...others] = clients;
+      client.send('a'.repeat(BLOCK));
+      const refusal = await client.response();
+      assert.deepEqual([statusOf(refusal), fieldOf(refusal, 'retry-after'), fieldOf(refusal, 'connection')], [status, '5', 'close']);
+      assert.deepEqual([await client.ended(), upstream.bytesReceived, proxy.faults()], ['orderly', 0, {[fault]: 1}]);
+      proxy.proxy.tick();
+      for (const other of others) {
+        other.send('\r\nhost: acme.test\r\n\r\n');
+        assert.equal(statusOf(await other.response()), 200, 'there is room again, and others go on');
+      }
+      await assertNothingHeld(proxy);
+      await assertServes(context, stage);
+    });
+  }
+
   test('buffer_share_exceeded: one borrows what is idle and is refused in the reserve, and the other one is served whenever it comes', async (context) => {
     const stage = await start(context, {bufferedBytesMax: 40 * BLOCK}, {customers: globex}), {proxy, upstream} = stage;
     await collect(context, stage, 15);
