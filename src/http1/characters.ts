@@ -59,3 +59,19 @@ export function isToken(text: string): boolean {
 export function isFieldValue(text: string): boolean {
   return VALUE_PATTERN.test(text);
 }
+
+/**
+ * Without the white space of HTTP (RFC 9110 §5.6.3). `trim` would take a no-break space too, which is a letter to other parsers, and a pattern
+ * would try each blank in the middle for the beginning of the end.
+ */
+export function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === SPACE || code === TAB;
+}

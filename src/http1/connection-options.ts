@@ -1,7 +1,7 @@
 /** The Connection field (RFC 9110 §7.6.1): what the peer wants of this hop, and which fields end here. */
 import {FIELD, NAMED_BY_CONNECTION, fieldNumber} from '#src/http1/field-names.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
-import {SPACE, TAB, isToken} from '#src/http1/characters.ts';
+import {isToken, trimBlanks} from '#src/http1/characters.ts';
 
 /**
  * Fields that a Connection field must never remove. Naming one of them asks the proxy to strip what the application relies on:
@@ -54,17 +54,4 @@ function markNamed(block: FieldBlock, named: ReadonlySet<string>): void {
   for (let i = 0; i < count; i++) {
     if (!OWN_RULE.has(numbers[i] as number) && named.has(block.name(i).toLowerCase())) numbers[i] = NAMED_BY_CONNECTION;
   }
-}
-
-/** Without the white space of HTTP (RFC 9110 §5.6.3). `trim` would take a no-break space too, which is a letter to other parsers. */
-function trimBlanks(text: string): string {
-  let start = 0;
-  let end = text.length;
-  while (start < end && isBlank(text.charCodeAt(start))) start++;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
-  return text.slice(start, end);
-}
-
-function isBlank(code: number): boolean {
-  return code === SPACE || code === TAB;
 }

@@ -4,7 +4,7 @@
  */
 import {createHash} from 'node:crypto';
 import type {FaultCode} from '#src/core/faults.ts';
-import {isToken} from '#src/http1/characters.ts';
+import {isToken, trimBlanks} from '#src/http1/characters.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import {FIELD} from '#src/http1/field-names.ts';
 import {LENGTH_ABSENT} from '#src/http1/framing.ts';
@@ -27,7 +27,6 @@ const ACCEPT_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 /** Exactly 16 bytes: the last digit carries two bits, and the others of it are zero (RFC 4648 §3.5). */
 const KEY_PATTERN = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
 const PROOF_LINES = /^sec-websocket-accept:.*\r\n/gim;
-const BLANKS_AROUND = /^[ \t]+|[ \t]+$/g;
 
 /** Whether the client asks for a WebSocket, rightly or not. Other protocols are not offered here, and the wish for them is ignored. */
 export function wantsWebSocket(head: RequestHead): boolean {
@@ -117,8 +116,4 @@ function isParameter(text: string): boolean {
 
 function splitList(value: string): readonly string[] {
   return value.split(',').map(trimBlanks);
-}
-
-function trimBlanks(text: string): string {
-  return text.replace(BLANKS_AROUND, '');
 }

@@ -66,6 +66,13 @@ suite('a request is none', () => {
     ['a value that is no token', {'sec-websocket-extensions': 'a; b="c d"'}],
     ['an empty value', {'sec-websocket-extensions': 'a; b=""'}],
   ];
+  test('with blanks in the middle, which a quadratic reader never gets over', () => {
+    for (const name of ['sec-websocket-protocol', 'sec-websocket-extensions']) {
+      const head = parseRequest(handshake({[name]: `a${' '.repeat(15_000)}b`}));
+      for (let i = 0; i < 1000; i++) assert.equal(readOffer(head, null), 'websocket_invalid');
+    }
+  });
+
   for (const [why, changes, startLine] of FAULTY) {
     test(`with ${why}`, () => {
       assert.equal(offerOf(changes, startLine), 'websocket_invalid');
