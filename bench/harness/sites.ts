@@ -11,6 +11,8 @@ export interface Sites {
   readonly tls: boolean;
   /** The applications echo WebSockets, and every route lets clients open them. */
   readonly webSockets: boolean;
+  /** The first customer has an application of its own, which goes before all else on its CPU. */
+  readonly foremost: boolean;
   /** The first customer has one host more: what a reload changes. 0: the first version. */
   readonly revision: number;
 }
@@ -35,7 +37,7 @@ export function usualSites({hostsMax}: {readonly hostsMax: number}): Sites {
 }
 
 export function sitesOfHosts(hosts: number): Sites {
-  return {customers: Math.ceil(hosts / HOSTS_PER_CUSTOMER_MAX), hosts, tls: true, webSockets: false, revision: 0};
+  return {customers: Math.ceil(hosts / HOSTS_PER_CUSTOMER_MAX), hosts, tls: true, webSockets: false, foremost: false, revision: 0};
 }
 
 export function hostName(number: number): string {

@@ -7,6 +7,7 @@
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type {Proxy} from '../peers/peer.ts';
+import {FOREMOST} from '../harness/children.ts';
 import {DOMAIN, hostName} from '../harness/sites.ts';
 import type {Workplace} from '../harness/workplace.ts';
 
@@ -19,9 +20,15 @@ export interface WrkLoad {
   /** Requests ask for this many hosts in turn. */
   readonly hosts: number;
   readonly newConnections: boolean;
+  /** The only host that is asked for, where `hosts` is 1. */
+  readonly host: number;
+  /** How long a connection waits before each request, at random and on average; 0: it asks as soon as it has its answer. */
+  readonly pauseMs: number;
+  /** It goes before all else on its CPU. */
+  readonly isForemost: boolean;
 }
 
-export const SMALL_GET: WrkLoad = {connections: 64, path: '/', tls: false, bodyBytes: 0, hosts: 1, newConnections: false};
+export const SMALL_GET: WrkLoad = {connections: 64, path: '/', tls: false, bodyBytes: 0, hosts: 1, newConnections: false, host: 0, pauseMs: 0, isForemost: false};
 
 export interface WrkResult {
   readonly requests: number;
@@ -58,12 +65,13 @@ function request()
 end`;
 }
 
-export function wrkScript(load: WrkLoad, pauseMs = 0): string {
-  const lines = [RESOLVE, `wrk.headers["Host"] = "${hostName(0)}"`, 'wrk.headers["User-Agent"] = "torwart-bench/1 (a user agent of usual length)"'];
+export function wrkScript(load: WrkLoad, gentlePauseMs = 0): string {
+  const lines = [RESOLVE, `wrk.headers["Host"] = "${hostName(load.host)}"`, 'wrk.headers["User-Agent"] = "torwart-bench/1 (a user agent of usual length)"'];
   if (load.newConnections) lines.push('wrk.headers["Connection"] = "close"');
   if (load.bodyBytes > 0) lines.push('wrk.method = "POST"', `wrk.body = string.rep("x", ${load.bodyBytes})`);
   if (load.hosts > 1) lines.push(rotateHosts(load.hosts));
-  if (pauseMs > 0) lines.push(`function delay() return ${pauseMs} end`);
+  if (load.pauseMs > 0) lines.push(`function delay() return math.random(0, ${2 * load.pauseMs}) end`);
+  else if (gentlePauseMs > 0) lines.push(`function delay() return ${gentlePauseMs} end`);
   return [...lines, REPORT, ''].join('\n');
 }
 
@@ -77,9 +85,10 @@ export function parseWrk(stdout: string): WrkResult {
 export async function runWrk(work: Workplace, proxy: Proxy, load: WrkLoad, seconds: number): Promise<WrkResult> {
   const script = join(work.makeDirectory('wrk'), 'load.lua'), isGentle = work.settings.load === 'gentle';
   writeFileSync(script, wrkScript(load, isGentle ? GENTLE_PAUSE_MS : 0));
-  const url = `${load.tls ? 'https' : 'http'}://${hostName(0)}:${load.tls ? proxy.httpsPort : proxy.httpPort}${load.path}`;
+  const url = `${load.tls ? 'https' : 'http'}://${hostName(load.host)}:${load.tls ? proxy.httpsPort : proxy.httpPort}${load.path}`;
   const args = ['-t1', `-c${isGentle ? Math.min(load.connections, GENTLE_CONNECTIONS) : load.connections}`, `-d${seconds}s`, `--timeout=${REQUEST_TIMEOUT_S}s`, '-s', script, url];
-  const {stdout, stderr} = await work.children.capture('wrk', args, (seconds + REQUEST_TIMEOUT_S) * 1_000);
+  const [command, ...commandArgs] = load.isForemost ? [...FOREMOST, 'wrk', ...args] : ['wrk', ...args];
+  const {stdout, stderr} = await work.children.capture(command, commandArgs, (seconds + REQUEST_TIMEOUT_S) * 1_000);
   return parseWrk(stdout + stderr);
 }
 

@@ -2,7 +2,7 @@
 import {mkdirSync, truncateSync, writeFileSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {readVersion, type Child, type StartOptions} from '../harness/children.ts';
+import {FOREMOST, readVersion, type StartOptions} from '../harness/children.ts';
 import {findFreePort} from '../harness/machine.ts';
 import {ANSWERING_CUSTOMERS, customerAddress, hostName, type Customer, type Sites} from '../harness/sites.ts';
 import {fillTemplate} from '../harness/template.ts';
@@ -11,6 +11,8 @@ import {waitUntilServed} from './peer.ts';
 
 export interface Backend {
   readonly port: number;
+  /** The same once more, foremost on its CPU. */
+  readonly foremostPort: number;
   /** Of the echo of WebSockets; it answers plain requests too. */
   readonly webSocketPort: number;
   readonly kind: string;
@@ -20,7 +22,8 @@ const JSON_BODY = '{"ok":true,"message":"hello world, this is a small json body 
 
 /** The application server of a customer. */
 export function serverOf({backend}: Workplace, sites: Sites, {address}: Customer): string {
-  return `${address}:${sites.webSockets ? backend.webSocketPort : backend.port}`;
+  const {port, foremostPort, webSocketPort} = backend;
+  return `${address}:${sites.webSockets ? webSocketPort : sites.foremost && address === customerAddress(0) ? foremostPort : port}`;
 }
 
 function scriptFile(name: string): string {
@@ -39,27 +42,42 @@ function makeFiles(directory: string, {largeBodyBytes, slowResponseBytes}: Setti
   }
 }
 
-function startHttp(base: Base, port: number, addresses: readonly string[], options: StartOptions, hasNginx: boolean): Promise<Child> {
-  const {directory} = options;
-  if (!hasNginx) return base.children.start('backend', process.execPath, [scriptFile('backend-server'), directory, String(port), JSON_BODY, ...addresses], options);
+interface Server {
+  readonly name: string;
+  readonly port: number;
+  readonly addresses: readonly string[];
+  readonly hasNginx: boolean;
+  /** In front of the command. */
+  readonly wrapper: readonly string[];
+}
+
+async function startHttp(base: Base, {name, port, addresses, hasNginx, wrapper}: Server): Promise<void> {
+  const directory = base.makeDirectory(name), options = optionsFor(base, directory);
+  const start = async (...words: readonly string[]): Promise<void> => {
+    const [command = '', ...args] = [...wrapper, ...words];
+    await waitUntilServed(await base.children.start(name, command, args, options), port, hostName(0));
+  };
+  makeFiles(directory, base.settings);
+  if (!hasNginx) return start(process.execPath, scriptFile('backend-server'), directory, String(port), JSON_BODY, ...addresses);
   const template = readFileSync(new URL('./backend.conf', import.meta.url), 'utf8'), configFile = join(directory, 'backend.conf');
   writeFileSync(configFile, fillTemplate(template, {
     directory, port, descriptors: base.descriptors, connections: base.connections, json: JSON_BODY,
     listens: addresses.map(address => `listen ${address}:${port} backlog=4096;`).join(' '),
   }));
-  return base.children.start('backend', 'nginx', ['-p', directory, '-c', configFile, '-g', 'daemon off;'], options);
+  return start('nginx', '-p', directory, '-c', configFile, '-g', 'daemon off;');
+}
+
+function optionsFor({pins}: Base, directory: string): StartOptions {
+  return {directory, logFile: join(directory, 'output.log'), cpus: pins.backend === null ? [] : [pins.backend]};
 }
 
 export async function startBackend(base: Base): Promise<Backend> {
-  const directory = base.makeDirectory('backend');
-  makeFiles(directory, base.settings);
-  const port = await findFreePort(), webSocketPort = await findFreePort();
+  const port = await findFreePort(), foremostPort = await findFreePort(), webSocketPort = await findFreePort();
   const addresses = Array.from({length: ANSWERING_CUSTOMERS}, (_, index) => customerAddress(index));
-  const options = {directory, logFile: join(directory, 'output.log'), cpus: base.pins.backend === null ? [] : [base.pins.backend]};
   const hasNginx = await readVersion(base.children, 'nginx', ['-v'], /nginx\/(\S+)/) !== null;
-  const backend = await startHttp(base, port, addresses, options, hasNginx);
-  const echo = await base.children.start('echo', process.execPath, [scriptFile('echo-server'), String(webSocketPort), ...addresses], options);
-  await waitUntilServed(backend, port, hostName(0));
+  await startHttp(base, {name: 'backend', port, addresses, hasNginx, wrapper: []});
+  await startHttp(base, {name: 'foremost', port: foremostPort, addresses, hasNginx, wrapper: FOREMOST});
+  const echo = await base.children.start('echo', process.execPath, [scriptFile('echo-server'), String(webSocketPort), ...addresses], optionsFor(base, base.makeDirectory('echo')));
   await waitUntilServed(echo, webSocketPort, hostName(0));
-  return {port, webSocketPort, kind: hasNginx ? 'nginx' : 'node:http'};
+  return {port, foremostPort, webSocketPort, kind: hasNginx ? 'nginx' : 'node:http'};
 }

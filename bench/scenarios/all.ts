@@ -1,5 +1,6 @@
 import {CUSTOMERS_SCENARIOS} from './customers.ts';
 import {DISTURBED_SCENARIOS} from './disturbed.ts';
+import {FAIR_SCENARIOS} from './fair.ts';
 import {HANDSHAKE_SCENARIOS} from './handshakes.ts';
 import {HTTP2_SCENARIOS} from './http2.ts';
 import {MEMORY_SCENARIOS} from './memory.ts';
@@ -9,7 +10,7 @@ import {THREAD_SCENARIOS} from './threads.ts';
 import {WEBSOCKET_SCENARIOS} from './websockets.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
-  ...REQUEST_SCENARIOS, ...HTTP2_SCENARIOS, ...WEBSOCKET_SCENARIOS, ...HANDSHAKE_SCENARIOS, ...THREAD_SCENARIOS, ...DISTURBED_SCENARIOS,
+  ...REQUEST_SCENARIOS, ...HTTP2_SCENARIOS, ...WEBSOCKET_SCENARIOS, ...HANDSHAKE_SCENARIOS, ...THREAD_SCENARIOS, ...DISTURBED_SCENARIOS, ...FAIR_SCENARIOS,
   ...MEMORY_SCENARIOS, ...CUSTOMERS_SCENARIOS,
 ];
 

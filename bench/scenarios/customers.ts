@@ -7,7 +7,7 @@ import {waitUntilServed, type Proxy} from '../peers/peer.ts';
 import type {Column, Sample, Scenario} from './scenario.ts';
 
 function sitesOfCustomers({customers}: Settings): Sites {
-  return {customers, hosts: customers, tls: false, webSockets: false, revision: 0};
+  return {customers, hosts: customers, tls: false, webSockets: false, foremost: false, revision: 0};
 }
 
 /** After the first one, which finds code that has never run, and files that were written a moment before they were read. */

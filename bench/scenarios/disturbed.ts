@@ -14,7 +14,7 @@ const RELOAD_EVERY_MS = 1_000, RELOAD_SECONDS = 3;
 
 function sitesFor(settings: Settings): Sites {
   const customers = Math.min(CUSTOMERS_MAX, settings.customers);
-  return {customers, hosts: customers, tls: false, webSockets: false, revision: 0};
+  return {customers, hosts: customers, tls: false, webSockets: false, foremost: false, revision: 0};
 }
 
 const TRICKLE: Scenario = {

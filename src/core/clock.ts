@@ -30,6 +30,11 @@ export class Clock {
     this.nowMs = this.#source.monotonicMs();
   }
 
+  /** How long the event has taken until now. */
+  elapsedMs(): number {
+    return this.#source.monotonicMs() - this.nowMs;
+  }
+
   /** Unix time in milliseconds, as of now. */
   unixMs(): number {
     return this.#source.unixMs();

@@ -137,6 +137,8 @@ export const FAULTS = {
   handshake_share_exceeded: fault(0, 'proxy', 'Too many TLS handshakes at once.'),
   buffers_per_client: fault(429, 'client', 'Too much is waiting to be sent.', REUSABLE),
   buffer_share_exceeded: fault(503, 'proxy', 'Too much is waiting to be sent.', REUSABLE),
+  /** Of the time of a thread. */
+  time_share_exceeded: fault(503, 'proxy', 'Too many requests at once.', REUSABLE),
   buffers_per_customer: fault(503, 'proxy', 'Too much is waiting to be sent.', REUSABLE),
   buffers_total: fault(503, 'proxy', 'Too much is waiting to be sent.', REUSABLE),
   // The upstream.

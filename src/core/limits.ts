@@ -86,6 +86,21 @@ export const LIMITS = {
   shareLevelMs: 50,
   /** Unit in which memory is counted that is held for somebody: what is less of one connection or request is not counted. */
   heldBlockBytes: 4 * 1024,
+  /**
+   * A thread's time: what is done between two looks at all sockets while some wait for their turn; the part of its time that a thread may work
+   * before it is short of it; who had none for so long is not counted among those who share it; and what waited longer is refused.
+   */
+  timeSliceMs: 0.1,
+  timeFreePart: 0.5,
+  timeActiveMs: 1_000,
+  timeWaitMsMax: 1_000,
+  /** What an event takes outside of what its handler can measure: the kernel's and Node's part of a read, and of each byte of it. */
+  eventMs: 0.003,
+  eventByteMs: 1e-6,
+  /** What opening and closing a connection takes, and a TLS handshake, also one that resumes a session. */
+  connectionMs: 0.03,
+  handshakeMs: 0.4,
+  resumptionMs: 0.15,
   /** With more, the bans that would end first go. */
   bansMax: 65_536,
   banReasonLengthMax: 120,
@@ -117,6 +132,9 @@ export const LIMITS = {
   /** A stream that has more than this waiting for its client is backed up; and all are when together they have more than that. */
   h2StreamQueueBytesMax: 16 * 1024,
   h2SessionQueueBytesMax: 1024 * 1024,
+  /** What is read of a connection before the share of its customer is looked at again: so much, or so many parts of what has come. */
+  h2TurnBytes: 1024,
+  h2TurnPiecesMax: 16,
   /** Buffers for what waits, and how many of them a thread keeps. */
   h2ContentBufferBytes: 64 * 1024,
   h2IdleContentBuffersMax: 128,

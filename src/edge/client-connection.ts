@@ -18,11 +18,12 @@ import {Holding, type Holder} from '#src/transport/held-memory.ts';
 import {ReadValve} from '#src/transport/read-valve.ts';
 import {ClientPace} from '#src/edge/client-pace.ts';
 import type {Phase, Waiting} from '#src/edge/connection-phase.ts';
-import type {Edge, EdgeConnection} from '#src/edge/edge.ts';
+import type {Edge} from '#src/edge/edge.ts';
 import {ResponseWriter} from '#src/edge/response-writer.ts';
+import {awaitTurn, type TurnTaker} from '#src/edge/turn.ts';
 import {createMemo, type ConnectionMemo, type ConnectionFacts, type ContentHandler, type Downstream, type RequestHandler, type TlsFacts} from '#src/edge/request-handler.ts';
 
-export class ClientConnection extends Deadlined implements Downstream, EdgeConnection, BodySink, Holder {
+export class ClientConnection extends Deadlined implements Downstream, TurnTaker, BodySink, Holder {
   readonly peer: ClientIdentity;
   readonly listener: ListenerSnapshot;
   readonly tls: TlsFacts | null;
@@ -47,7 +48,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   #lingerBytes = 0;
   readonly #pace: ClientPace;
 
-  constructor(edge: Edge, socket: Socket, {peer, listener, tls, place}: ConnectionFacts) {
+  constructor(edge: Edge, socket: Socket, {peer, listener, tls, place, time}: ConnectionFacts) {
     super();
     this.#edge = edge;
     this.#socket = socket;
@@ -56,7 +57,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     this.peer = peer;
     this.listener = listener;
     this.tls = tls;
-    this.memo = createMemo(place);
+    this.memo = createMemo(place, time);
     this.#pace = new ClientPace(edge.timeouts);
     edge.connections.add(this);
     edge.wheel.arm(this, edge.clock.nowMs + edge.timeouts.requestHeadMs);
@@ -89,6 +90,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
         this.#readHeads(bytes, bytes.length, chunk);
         break;
       }
+      case 'queued':
       case 'exchange':
       case 'surplus':
       case 'unread': this.#readDuringExchange(chunk); break;
@@ -129,7 +131,6 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     handler?.onDownstreamClosed('client_gone');
   }
 
-  /** The client is given up, whatever its request is at. */
   lose(fault: FaultCode): void {
     const handler = this.#handler;
     this.abort();
@@ -139,22 +140,12 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
   onDeadline(): void {
     const waiting = this.#waiting;
     this.#waiting = 'none';
-    switch (waiting) {
-      case 'none': break;
-      case 'head': this.#refuse('request_head_timeout'); break;
-      case 'body':
-        if (this.#handler === null) this.abort();
-        else this.#handler.onRequestFault('request_body_timeout');
-        break;
-      case 'drain': this.lose('client_stalled'); break;
-      case 'first_request':
-      case 'keep_alive':
-      case 'linger':
-        this.abort();
-    }
+    if (waiting === 'head') this.#refuse('request_head_timeout');
+    else if (waiting === 'drain') this.lose('client_stalled');
+    else if (waiting === 'body' && this.#handler !== null) this.#handler.onRequestFault('request_body_timeout');
+    else if (waiting !== 'none') this.abort();
   }
 
-  /** Called when the process drains. */
   endIfIdle(): void { if (this.#phase === 'idle') this.#socket.end(); }
 
   setPatience(patience: ClientPatience): void { this.#pace.patience = patience; }
@@ -179,6 +170,11 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
         }
         break;
       }
+      if (awaitTurn(this.#edge, this, head.host)) {
+        this.#phase = 'queued';
+        this.#waiting = 'none';
+        break;
+      }
       this.#beginExchange(end - at);
       // The body and further requests are kept.
       bytes = keepBytes(bytes, end, length, readBuffer);
@@ -186,9 +182,12 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
       at = this.#isExchanging && !this.#body.isComplete ? this.#readBody(bytes, 0) : 0;
     }
     this.#isReadingHeads = false;
-    if (at < length && (this.#isExchanging || this.#phase === 'unread')) this.#keep(bytes.subarray(at, length));
+    if (at < length && this.#keepsMore) this.#keep(keepBytes(bytes, at, length, readBuffer));
   }
 
+  onTurn(): void { if (this.#phase === 'queued') this.#becomeIdle(); }
+
+  get #keepsMore(): boolean { return this.#isExchanging || this.#phase === 'unread' || this.#phase === 'queued'; }
   get #isExchanging(): boolean { return this.#phase === 'exchange' || this.#phase === 'surplus'; }
 
   #beginExchange(headBytes: number): void {
@@ -238,7 +237,7 @@ export class ClientConnection extends Deadlined implements Downstream, EdgeConne
     if (at === chunk.length) return;
     const rest = chunk.subarray(at);
     if (this.#phase === 'idle') this.#readHeads(rest, rest.length);
-    else if (this.#isExchanging || this.#phase === 'unread') this.#keepForLater(rest);
+    else if (this.#keepsMore) this.#keepForLater(rest);
   }
 
   #endRequestBody(): void {

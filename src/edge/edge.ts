@@ -1,4 +1,5 @@
 /** What every client connection of a thread shares. */
+import type {TimeAccount} from '#src/balance/time-account.ts';
 import type {ListenerSnapshot, TimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {Clock} from '#src/core/clock.ts';
 import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
@@ -13,11 +14,12 @@ import type {ClientBans} from '#src/policy/client-bans.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {PlaceKind} from '#src/shared/place-kinds.ts';
 import type {HeldMemory} from '#src/transport/held-memory.ts';
+import type {TimeMeter} from '#src/transport/time-meter.ts';
 import type {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
 import {makeSessionWorkspace} from '#src/http2/session-handler.ts';
 import type {Offences} from '#src/edge/offences.ts';
-import type {Downstream, RequestHandler} from '#src/edge/request-handler.ts';
+import type {ConnectionMemo, Downstream, RequestHandler} from '#src/edge/request-handler.ts';
 
 export type Places = Readonly<Record<PlaceKind, FairPlaces>>;
 
@@ -32,6 +34,10 @@ export interface EdgeParts {
   readonly descriptors: DescriptorBudget;
   /** What a customer's connections count under. */
   readonly findAccounts: (customer: string) => PlaceAccounts | undefined;
+  readonly timeMeter: TimeMeter;
+  readonly findCustomerTime: (customer: string) => TimeAccount | undefined;
+  /** Whose time the requests for a host take; the text is a Host field's. */
+  readonly findTimeAccount: (hostField: string) => TimeAccount;
   /** This thread's row of the node counters. */
   readonly counters: Float64Array;
   /** A handler for one request; it goes back to where it came from by itself. */
@@ -52,6 +58,7 @@ export interface EdgeConnection {
 export interface BatchingConnection extends EdgeConnection {
   /** That it was accepted under. */
   readonly listener: ListenerSnapshot;
+  readonly memo: ConnectionMemo;
   flush(): void;
   tick(nowMs: number): void;
 }
@@ -66,6 +73,9 @@ export class Edge {
   readonly held: HeldMemory;
   readonly descriptors: DescriptorBudget;
   readonly findAccounts: (customer: string) => PlaceAccounts | undefined;
+  readonly timeMeter: TimeMeter;
+  readonly findCustomerTime: (customer: string) => TimeAccount | undefined;
+  readonly findTimeAccount: (hostField: string) => TimeAccount;
   readonly acquireHandler: (downstream: Downstream) => RequestHandler;
   readonly reportBug: (error: unknown) => void;
   readonly connections = new Set<EdgeConnection>();
@@ -86,7 +96,10 @@ export class Edge {
   readonly #flushAll = (): void => {
     const connections = this.#unflushed;
     this.#unflushed = [];
-    for (const connection of connections) this.#attempt(connection, () => connection.flush());
+    for (const connection of connections) {
+      this.run(connection, () => connection.flush());
+      this.timeMeter.chargeEvent(connection.memo.time, 0);
+    }
   };
 
   constructor(parts: EdgeParts, timeouts: TimeoutsSnapshot) {
@@ -99,6 +112,9 @@ export class Edge {
     this.held = parts.held;
     this.descriptors = parts.descriptors;
     this.findAccounts = parts.findAccounts;
+    this.timeMeter = parts.timeMeter;
+    this.findCustomerTime = parts.findCustomerTime;
+    this.findTimeAccount = parts.findTimeAccount;
     this.acquireHandler = parts.acquireHandler;
     this.reportBug = parts.reportBug;
     this.#counters = parts.counters;
@@ -137,6 +153,7 @@ export class Edge {
   }
 
   tick(): void {
+    this.timeMeter.shares.tick(this.clock.nowMs);
     this.held.tick();
     for (const connection of this.ticking) this.#attempt(connection, () => connection.tick(this.clock.nowMs));
   }

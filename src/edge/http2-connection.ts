@@ -2,6 +2,7 @@
 import type {Socket} from 'node:net';
 import type {PlaceAccount} from '#src/balance/fair-places.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
+import {copyBytes} from '#src/core/bytes.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
@@ -11,9 +12,10 @@ import {Holding, type Holder} from '#src/transport/held-memory.ts';
 import type {BatchingConnection, Edge} from '#src/edge/edge.ts';
 import {Http2Requests} from '#src/edge/http2-requests.ts';
 import type {Http2Stream} from '#src/edge/http2-stream.ts';
+import {queueUp, type TurnTaker} from '#src/edge/turn.ts';
 import {createMemo, type ConnectionFacts, type ConnectionMemo, type TlsFacts} from '#src/edge/request-handler.ts';
 
-export class Http2Connection implements BatchingConnection, Holder {
+export class Http2Connection implements BatchingConnection, Holder, TurnTaker {
   readonly peer: ClientIdentity;
   readonly listener: ListenerSnapshot;
   readonly tls: TlsFacts;
@@ -33,25 +35,27 @@ export class Http2Connection implements BatchingConnection, Holder {
   readonly #holding = new Holding(this);
   #isFlushScheduled = false;
   #isReadPaused = false;
+  /** What waits for the customer's turn. */
+  #queued: Buffer | null = null;
   #isClosed = false;
   /** Until when the client may take the last words, once they have been said. */
   #lingerDeadlineMs = Number.POSITIVE_INFINITY;
   #lingerBytes = 0;
 
-  constructor(edge: Edge, socket: Socket, {peer, listener, tls, place}: ConnectionFacts & {readonly tls: TlsFacts}) {
+  constructor(edge: Edge, socket: Socket, {peer, listener, tls, place, time}: ConnectionFacts & {readonly tls: TlsFacts}) {
     this.#edge = edge;
     this.#socket = socket;
     this.peer = peer;
     this.listener = listener;
     this.tls = tls;
-    this.memo = createMemo(place);
+    this.memo = createMemo(place, time);
     this.session = new ServerSession({scheme: 'https', timeouts: edge.timeouts, workspace: edge.http2Workspace}, new Http2Requests(edge, this), edge.clock.nowMs);
     edge.connections.add(this);
     edge.ticking.add(this);
     this.scheduleFlush();
   }
 
-  get heldBytes(): number { return this.session.heldBytes + this.#socket.writableLength; }
+  get heldBytes(): number { return this.session.heldBytes + this.#socket.writableLength + (this.#queued?.length ?? 0); }
   get heldFor(): ClientIdentity { return this.peer; }
   get heldAccount(): PlaceAccount | null { return this.memo.place.buffers; }
 
@@ -59,11 +63,41 @@ export class Http2Connection implements BatchingConnection, Holder {
 
   /** @param length of what was read into `edge.readBuffer` */
   onLentData(length: number): void {
+    const {timeMeter: {shares}, clock, readBuffer} = this.#edge;
     if (!this.session.isReading) this.#discard(length);
-    else {
-      this.session.receive(this.#edge.readBuffer.subarray(0, length), this.#edge.clock.nowMs);
-      this.scheduleFlush();
+    else if (this.#queued !== null) this.#queued = Buffer.concat([this.#queued, readBuffer.subarray(0, length)]);
+    else if (shares.mustWait(this.memo.time, clock.nowMs)) this.#queue(copyBytes(readBuffer, 0, length));
+    else this.#receive(readBuffer.subarray(0, length));
+  }
+
+  onTurn(): void {
+    const bytes = this.#queued;
+    this.#queued = null;
+    if (bytes === null || this.#isClosed) return;
+    if (this.session.isReading) this.#receive(bytes);
+    else this.#discard(bytes.length);
+  }
+
+  /** The whole connection waits for the customer's turn: fields that are not read would leave the two tables of their compression apart. */
+  #queue(bytes: Buffer): void {
+    this.#queued = bytes;
+    queueUp(this.#edge, this, this.memo.time);
+    this.scheduleFlush();
+  }
+
+  /** One read may bring a hundred requests: while others want their share, the customer's is looked at in between. */
+  #receive(bytes: Buffer): void {
+    const {timeMeter, clock} = this.#edge, {shares} = timeMeter;
+    const pieceBytes = shares.isContended ? Math.max(LIMITS.h2TurnBytes, Math.ceil(bytes.length / LIMITS.h2TurnPiecesMax)) : bytes.length;
+    for (let at = 0; at < bytes.length && this.session.isReading; at += pieceBytes) {
+      if (at > 0) {
+        timeMeter.chargeEvent(this.memo.time, 0);
+        clock.refresh();
+        if (shares.mustWait(this.memo.time, clock.nowMs)) return this.#queue(Buffer.from(bytes.subarray(at)));
+      }
+      this.session.receive(bytes.subarray(at, at + pieceBytes), clock.nowMs);
     }
+    this.scheduleFlush();
   }
 
   onDrain(): void {
@@ -161,8 +195,9 @@ export class Http2Connection implements BatchingConnection, Holder {
 
   /** While the client does not read, it gets no more answers to frames than there is room for. */
   #adjustReading(): void {
-    if (this.session.isOutputFull === this.#isReadPaused) return;
-    this.#isReadPaused = this.session.isOutputFull;
+    const isPaused = this.session.isOutputFull || this.#queued !== null;
+    if (isPaused === this.#isReadPaused) return;
+    this.#isReadPaused = isPaused;
     if (this.#isReadPaused) this.#socket.pause();
     else this.#socket.resume();
   }

@@ -9,6 +9,7 @@ import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {parseIp} from '#src/core/ip.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import {TLS_CIPHERS, TLS_GROUPS} from '#src/core/tls-parameters.ts';
 import {identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
 import {openCleartextSocket, openSecureSocket, peerAddress, resetConnection, takeConnections, type AcceptedHandle, type ServerNameAnswer} from '#src/edge/accepted-sockets.ts';
@@ -141,7 +142,7 @@ export class Listener {
     const reader: Reader = {connection: null};
     const socket = openCleartextSocket(handle, this.#readInto(reader));
     socket.once('close', () => edge.releaseConnection(peer));
-    const connection = new ClientConnection(edge, socket, {peer, listener: this.snapshot, tls: null, place: new ConnectionPlace(edge.places.connections)});
+    const connection = new ClientConnection(edge, socket, {peer, listener: this.snapshot, tls: null, place: new ConnectionPlace(edge.places.connections), time: edge.timeMeter.strangers});
     reader.connection = connection;
     attach(edge, socket, connection);
   }
@@ -193,7 +194,9 @@ export class Listener {
       return null;
     }
     const Connection = socket.alpnProtocol === 'h2' ? Http2Connection : ClientConnection;
-    const connection = new Connection(edge, socket, {peer, listener: this.snapshot, tls: facts, place: handshake.place});
+    const time = edge.findCustomerTime(facts.customer) ?? edge.timeMeter.strangers;
+    edge.timeMeter.chargeFixed(time, socket.isSessionReused() ? LIMITS.resumptionMs : LIMITS.handshakeMs);
+    const connection = new Connection(edge, socket, {peer, listener: this.snapshot, tls: facts, place: handshake.place, time});
     attach(edge, socket, connection);
     return connection;
   }
@@ -236,6 +239,7 @@ function readLent(edge: Edge, connection: ClientConnection | Http2Connection, le
   } catch (error) {
     giveUp(connection, error, edge.reportBug);
   }
+  edge.timeMeter.chargeEvent(connection.memo.time, length);
 }
 
 /** Brings the socket's other events to the connection. */
@@ -246,5 +250,6 @@ function attach(edge: Edge, socket: Socket, connection: ClientConnection | Http2
   socket.on('close', () => {
     edge.run(connection, () => connection.onClose());
     connection.memo.place.free();
+    edge.timeMeter.chargeFixed(connection.memo.time, LIMITS.connectionMs);
   });
 }

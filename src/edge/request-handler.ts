@@ -2,6 +2,7 @@
  * The seam between a client's connection and what is done with its requests. An HTTP/1.1 connection and an HTTP/2 stream are both a
  * `Downstream`; the exchange is the `RequestHandler` of either.
  */
+import type {TimeAccount} from '#src/balance/time-account.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {ClientPatience} from '#src/core/patience.ts';
 import type {Authority} from '#src/http1/request-target.ts';
@@ -10,6 +11,7 @@ import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import type {ConnectionPlace} from '#src/edge/connection-place.ts';
+import type {Turn} from '#src/edge/turn.ts';
 
 /** What the TLS handshake of a connection has settled. */
 export interface TlsFacts {
@@ -33,6 +35,8 @@ export interface ConnectionFacts {
   /** Null in cleartext. */
   readonly tls: TlsFacts | null;
   readonly place: ConnectionPlace;
+  /** Whose time it takes, as far as that is known. */
+  readonly time: TimeAccount;
 }
 
 /**
@@ -42,6 +46,12 @@ export interface ConnectionFacts {
 export interface ConnectionMemo {
   /** Whose the connection is. */
   readonly place: ConnectionPlace;
+  /** Whose time it takes. */
+  time: TimeAccount;
+  /** Null until something had to wait for its customer's turn. */
+  turn: Turn | null;
+  /** What is read from it has waited so long for its turn that its requests are refused. */
+  isLate: boolean;
   /** The Host field that `authority` was read from. Like all texts here it is a copy: a slice would keep the whole head. */
   host: string;
   authority: Authority | null;
@@ -55,8 +65,8 @@ export interface ConnectionMemo {
   userAgentFragment: string;
 }
 
-export function createMemo(place: ConnectionPlace): ConnectionMemo {
-  return {place, host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: '', userAgent: '', userAgentFragment: ''};
+export function createMemo(place: ConnectionPlace, time: TimeAccount): ConnectionMemo {
+  return {place, time, turn: null, isLate: false, host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: '', userAgent: '', userAgentFragment: ''};
 }
 
 /** What a handler knows of its client, and can do to it. */

@@ -37,6 +37,7 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
     ?? findSite(gateway, downstream, facts)
     ?? checkCustomerBan(gateway, downstream, client, facts)
     ?? takeConnectionPlace(downstream, facts)
+    ?? checkTurn(downstream, facts)
     ?? checkLimits(gateway, gateway.limits.onSite, head, facts)
     ?? checkLimits(gateway, facts.site?.customer.limits, head, facts)
     ?? checkRules(gateway, gateway.rules, head, facts)
@@ -126,6 +127,7 @@ function checkExpectation(head: RequestHead): FaultCode | null {
 
 function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts): FaultCode | null {
   const site = gateway.tables.hosts.find(facts.host);
+  downstream.memo.time = site?.customer.time ?? gateway.upstream.timeMeter.strangers;
   if (site === undefined) return 'host_unknown';
   facts.site = site;
   // A connection that was opened with one customer's certificate must not reach another's hosts (RFC 9110 §7.4).
@@ -138,6 +140,13 @@ function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts)
 /** A connection of TLS has it since its handshake, where that told the customer. */
 function takeConnectionPlace({memo}: Downstream, {site}: RequestFacts): FaultCode | null {
   return site === null ? null : memo.place.take(site.customer.places);
+}
+
+/** The customer has been over its share of the thread's time for so long that its requests come too late. */
+function checkTurn({memo}: Downstream, {site}: RequestFacts): FaultCode | null {
+  if (!memo.isLate) return null;
+  site?.customer.time.count('timeRefusals', 1);
+  return 'time_share_exceeded';
 }
 
 /** Every rule that matches is counted, up to the first that denies. */

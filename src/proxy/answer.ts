@@ -57,6 +57,7 @@ function faultLines(fault: FaultCode, facts: RequestFacts): string {
     case 'connection_share_exceeded':
     case 'buffers_per_client':
     case 'buffer_share_exceeded':
+    case 'time_share_exceeded':
     case 'buffers_per_customer':
     case 'buffers_total':
     case 'endpoint_unavailable':

@@ -10,6 +10,7 @@ import {Certificates} from '#src/edge/certificates.ts';
 import {Edge, type Places} from '#src/edge/edge.ts';
 import {Listener} from '#src/edge/listener.ts';
 import {Offences} from '#src/edge/offences.ts';
+import {parseAuthority} from '#src/http1/request-target.ts';
 import {AccessLog} from '#src/observe/access-log.ts';
 import {FleetScope} from '#src/policy/fleet-scope.ts';
 import {ClientBans} from '#src/policy/client-bans.ts';
@@ -23,6 +24,7 @@ import {RateBuckets} from '#src/shared/rate-buckets.ts';
 import {RateTables} from '#src/shared/rate-tables.ts';
 import {PlaceCount} from '#src/shared/place-count.ts';
 import {HeldMemory} from '#src/transport/held-memory.ts';
+import {TimeMeter} from '#src/transport/time-meter.ts';
 import {Upstream, type ThreadLog} from '#src/upstream/upstream.ts';
 import {ExchangePool} from '#src/proxy/exchange-pool.ts';
 import {createGateBuilder} from '#src/proxy/gate-builder.ts';
@@ -78,7 +80,8 @@ export class Proxy {
     }));
     this.#clock = clock;
     this.#wheel = wheel;
-    this.#upstream = new Upstream({clock, wheel, counters, reportBug, log: environment.log}, node.timeouts.upstreamKeepAliveMs, ownSocketsOf(node));
+    const timeMeter = new TimeMeter(clock, reportBug);
+    this.#upstream = new Upstream({clock, timeMeter, wheel, counters, reportBug, log: environment.log}, node.timeouts.upstreamKeepAliveMs, ownSocketsOf(node));
     const limitParts = {tables: new RateTables(memory.rateTables), hash, fleet: new FleetScope(new FleetLedger(memory.fleetLedger), node.fleet)};
     const bans = new ClientBans(new BanTable(memory.banTable, LIMITS.bansMax, hash), createBanScope(null, hash), clock, node);
     this.#passwords = new PasswordChecker(reportBug);
@@ -100,6 +103,8 @@ export class Proxy {
     const descriptors = new DescriptorBudget(memory, threads, new PlaceCount(memory.places.connections.node, threads, thread));
     this.#edge = new Edge({
       clock, wheel, hash, bans, offences, places, held, descriptors, counters, reportBug,
+      timeMeter, findCustomerTime: (customer) => tables.findTimeAccount(customer),
+      findTimeAccount: (hostField) => tables.hosts.find(parseAuthority(hostField)?.host ?? '')?.customer.time ?? timeMeter.strangers,
       findAccounts: (customer) => tables.findAccounts(customer), acquireHandler: (downstream) => exchanges.acquire(downstream),
     }, node.timeouts);
     this.#ticketKeys = Buffer.from(start.ticketKeys);

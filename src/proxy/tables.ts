@@ -2,6 +2,7 @@
  * The configuration in the form that requests are served from: one immutable object a route. A request keeps the objects that it was
  * admitted under; a reload puts new ones into the tables and leaves the old to the requests that hold them.
  */
+import {TimeAccount} from '#src/balance/time-account.ts';
 import type {CustomerSnapshot, PoolSnapshot, RouteSnapshot} from '#src/config/snapshot.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import type {PlaceAccount, PlaceAccounts} from '#src/balance/fair-places.ts';
@@ -51,6 +52,8 @@ export interface Customer {
   readonly hosts: readonly {readonly pattern: string; readonly site: Site}[];
   readonly tunnelCaps: TunnelCaps;
   readonly places: PlaceAccounts;
+  /** Survives reloads: its connections are in it. */
+  readonly time: TimeAccount;
 }
 
 export interface Site {
@@ -125,6 +128,10 @@ export class Tables {
     return this.#customers.get(customer)?.places;
   }
 
+  findTimeAccount(customer: string): TimeAccount | undefined {
+    return this.#customers.get(customer)?.time;
+  }
+
   remove(name: string): void {
     const customer = this.#customers.get(name);
     if (customer === undefined) return;
@@ -145,8 +152,10 @@ export class Tables {
     const {snapshot} = assignment;
     const networks = parseCidrs(snapshot.networks);
     const pools = new Map<string, UpstreamPool>();
+    const time = before?.time ?? new TimeAccount(snapshot.weight, this.#row(assignment.counters, CUSTOMER_ROW_LENGTH));
+    time.weight = snapshot.weight;
     for (const pool of snapshot.pools) {
-      const endpoints = this.#buildEndpoints(pool, networks, assignment, before?.pools.get(pool.name));
+      const endpoints = this.#buildEndpoints(pool, networks, assignment, time, before?.pools.get(pool.name));
       pools.set(pool.name, new UpstreamPool(pool, endpoints, this.#row(assignment.poolCounters[pool.name], POOL_ROW_LENGTH)));
     }
     const limits = compileLimits(snapshot.name, snapshot.name, snapshot.limits, this.#limitParts);
@@ -167,6 +176,7 @@ export class Tables {
       hosts,
       tunnelCaps: compileTunnelCaps(snapshot, this.#hash),
       places: this.#accountsOf(assignment),
+      time,
     };
     for (const {hosts: patterns, routes} of snapshot.sites) {
       const parts = {customer: snapshot.name, site: patterns[0] ?? '', pools, gates, limitParts: this.#limitParts, customerLimits: limits.onRoute};
@@ -184,7 +194,7 @@ export class Tables {
     }));
   }
 
-  #buildEndpoints(pool: PoolSnapshot, networks: readonly Cidr[], assignment: CustomerAssignment, before: UpstreamPool | undefined): readonly UpstreamEndpoint[] {
+  #buildEndpoints(pool: PoolSnapshot, networks: readonly Cidr[], assignment: CustomerAssignment, time: TimeAccount, before: UpstreamPool | undefined): readonly UpstreamEndpoint[] {
     const tls = findTls(pool, before);
     return pool.servers.map((server) => {
       const known = before?.endpoints.find((endpoint) => endpoint.address === server.address && endpoint.port === server.port);
@@ -192,7 +202,7 @@ export class Tables {
       const slot = assignment.endpoints[endpointKey(pool.name, server.address, server.port)];
       if (slot === undefined) throw new Error(`no slot for ${server.address} in pool ${pool.name}`);
       const {thread, threads} = this.#numbers;
-      return new UpstreamEndpoint({customer: assignment.snapshot, pool, server, networks, slot: new EndpointSlot(slot, threads, thread), tls});
+      return new UpstreamEndpoint({customer: assignment.snapshot, pool, server, networks, slot: new EndpointSlot(slot, threads, thread), tls, time});
     });
   }
 

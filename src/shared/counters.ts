@@ -41,7 +41,7 @@ export function countFault(row: Float64Array, code: FaultCode): void {
 /** Upper bounds in seconds of the buckets of a duration histogram; one more bucket takes the rest. */
 export const DURATION_BOUNDS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
 
-const CUSTOMER_COLUMNS = ['bytesReceived', 'bytesSent', 'tunnelsOpened', 'tunnelsClosed', 'durationSumMs'] as const;
+const CUSTOMER_COLUMNS = ['bytesReceived', 'bytesSent', 'tunnelsOpened', 'tunnelsClosed', 'durationSumMs', 'timeWaits', 'timeWaitedMs', 'timeRefusals'] as const;
 /** Columns of a customer's row; the buckets of the duration histogram follow them. */
 export const CUSTOMER = indexColumns(CUSTOMER_COLUMNS);
 export const DURATION_COLUMN = CUSTOMER_COLUMNS.length;

@@ -2,6 +2,7 @@
  * One server of a customer's pool as a proxy thread sees it, with its connections. The object *is* the key of connection reuse: it is
  * made for one customer, one pool and one address, and a connection never leaves it.
  */
+import type {TimeAccount} from '#src/balance/time-account.ts';
 import type {CustomerSnapshot, PoolSnapshot, ServerSnapshot} from '#src/config/snapshot.ts';
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
@@ -23,6 +24,8 @@ export interface EndpointParts {
   readonly slot: EndpointSlot;
   /** Of the pool; null in cleartext. */
   readonly tls: PoolTls | null;
+  /** Whose time its answers take. */
+  readonly time: TimeAccount;
 }
 
 export class UpstreamEndpoint {
@@ -39,6 +42,7 @@ export class UpstreamEndpoint {
   readonly pool: PoolSnapshot;
   /** Null: cleartext. */
   readonly tls: PoolTls | null;
+  readonly time: TimeAccount;
   readonly sessions = new SessionStore();
   readonly #fingerprint: string;
   /** `10.20.1.11:3000`, `[fd00::1]:3000`: for the log. */
@@ -66,13 +70,14 @@ export class UpstreamEndpoint {
     this.customer = parts.customer.name;
     this.pool = parts.pool;
     this.tls = parts.tls;
+    this.time = parts.time;
     this.#fingerprint = fingerprint(parts.customer, parts.pool, server);
     this.text = server.address.includes(':') ? `[${server.address}]:${server.port}` : `${server.address}:${server.port}`;
     this.logFragment = endpointFragment(this.text);
   }
 
   /** Nothing that an endpoint is made of has changed, so that it can be kept with its connections. */
-  matches({customer, pool, server, tls}: Omit<EndpointParts, 'networks' | 'slot'>): boolean {
+  matches({customer, pool, server, tls}: Omit<EndpointParts, 'networks' | 'slot' | 'time'>): boolean {
     return this.tls === tls && this.#fingerprint === fingerprint(customer, pool, server);
   }
 

@@ -171,6 +171,7 @@ export class Http2Connection extends Deadlined implements ClientHandler<Http2Req
       this.#upstream.reportBug(error);
       this.lose('internal');
     }
+    this.#upstream.timeMeter.chargeEvent(this.endpoint.time, length);
     return true;
   }
 

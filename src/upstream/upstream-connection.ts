@@ -180,6 +180,7 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
     } catch (error) {
       giveUp(this, error, this.upstream.reportBug);
     }
+    this.upstream.timeMeter.chargeEvent(this.endpoint.time, length);
     return true;
   }
 

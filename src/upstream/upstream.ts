@@ -7,6 +7,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
 import {makeClientWorkspace} from '#src/http2/client-session.ts';
 import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
+import type {TimeMeter} from '#src/transport/time-meter.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 
 /** Writes a line into the daemon log. */
@@ -20,6 +21,7 @@ export interface FlushedConnection {
 
 export interface UpstreamParts {
   readonly clock: Clock;
+  readonly timeMeter: TimeMeter;
   readonly wheel: DeadlineWheel;
   /** This thread's row of the node counters. */
   readonly counters: Float64Array;
@@ -29,6 +31,7 @@ export interface UpstreamParts {
 
 export class Upstream {
   readonly clock: Clock;
+  readonly timeMeter: TimeMeter;
   readonly wheel: DeadlineWheel;
   /**
    * All upstream sockets of a thread read into this one buffer, one after the other: nothing is allocated for a read, and an idle
@@ -53,6 +56,7 @@ export class Upstream {
 
   constructor(parts: UpstreamParts, keepAliveMs: number, ownListeners: readonly DialTarget[]) {
     this.clock = parts.clock;
+    this.timeMeter = parts.timeMeter;
     this.wheel = parts.wheel;
     this.reportBug = parts.reportBug;
     this.#counters = parts.counters;

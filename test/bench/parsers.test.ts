@@ -9,7 +9,7 @@ import {parseWrk, wrkScript, type WrkLoad} from '../../bench/load/wrk.ts';
 import {SCENARIOS, selectScenarios} from '../../bench/scenarios/all.ts';
 
 describe('wrk', () => {
-  const load: WrkLoad = {connections: 1, path: '/', tls: false, bodyBytes: 0, hosts: 1, newConnections: false};
+  const load: WrkLoad = {connections: 1, path: '/', tls: false, bodyBytes: 0, hosts: 1, newConnections: false, host: 0, pauseMs: 0, isForemost: false};
 
   it('prints its result as one line of JSON', () => {
     const line = '{"requests":7,"seconds":1.000000,"p50Us":2.0,"p99Us":3.0,"errors":0}';
@@ -41,7 +41,7 @@ describe('templates', () => {
 
 describe('the sites of all contestants', () => {
   it('share the hosts evenly, each exactly once', () => {
-    const hosts = customersOf({customers: 3, hosts: 10, tls: true, webSockets: false, revision: 0}).flatMap(customer => customer.hosts);
+    const hosts = customersOf({customers: 3, hosts: 10, tls: true, webSockets: false, foremost: false, revision: 0}).flatMap(customer => customer.hosts);
     assert.equal(hosts.length, 10);
     assert.equal(new Set(hosts).size, 10);
   });
@@ -51,7 +51,7 @@ describe('the sites of all contestants', () => {
   });
 
   it('add one host to the first customer with a new revision', () => {
-    const [first, second] = customersOf({customers: 2, hosts: 2, tls: false, webSockets: false, revision: 3});
+    const [first, second] = customersOf({customers: 2, hosts: 2, tls: false, webSockets: false, foremost: false, revision: 3});
     assert.deepEqual(first?.hosts, ['h0.bench.example', 'r3.bench.example']);
     assert.deepEqual(second?.hosts, ['h1.bench.example']);
   });

@@ -196,6 +196,25 @@ const PROVOCATIONS: Readonly<Partial<Record<FaultCode, Provocation>>> = {
   buffer_share_exceeded: through(({upstream}) => ({customers: [acme([upstream.port]), customer('globex', {})], node: {caps: {...CAPS, bufferedBytesMax: 4 * LIMITS.heldBlockBytes}}}), async (proxy, context) => {
     (await proxy.connect(context)).send(`POST / HTTP/1.1\r\n${HOST}content-length: 60000\r\n\r\n${'x'.repeat(4 * LIMITS.heldBlockBytes)}`);
   }),
+  time_share_exceeded: through(({upstream}) => ({customers: [acme([upstream.port]), customer('globex', {pools: [pool('app', [upstream.port])], sites: [site(['globex.test'], [route('/')])]})]}), async (proxy, context) => {
+    const client = await proxy.connect(context);
+    client.send('GET / HTTP/1.1\r\nhost: globex.test\r\n\r\n');
+    await client.response();
+    // The first request that waits does so for that long.
+    const {time} = proxy, read = time.monotonicMs.bind(time);
+    let isPassed = false;
+    time.monotonicMs = () => {
+      if (!isPassed && proxy.customerCounter('acme', 'timeWaits') > 0) {
+        isPassed = true;
+        time.pass(LIMITS.timeWaitMsMax + 1);
+      }
+      return read();
+    };
+    for (let sent = 0; sent < 500 && !isPassed; sent++) {
+      client.send(PROBE);
+      await client.response();
+    }
+  }),
   share_exceeded: async ({upstream}, context) => {
     upstream.respond = () => null;
     const customers = [acme([upstream.port]), customer('globex', {})];

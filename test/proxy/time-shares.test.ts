@@ -1,0 +1,186 @@
+/** The time of a thread is shared: whoever has more than its share of it waits for its turn, and what has waited for too long is refused. */
+import assert from 'node:assert/strict';
+import {test, type TestContext} from 'node:test';
+import {setImmediate} from 'node:timers/promises';
+import type {CustomerSnapshot} from '#src/config/snapshot.ts';
+import {LIMITS} from '#src/core/limits.ts';
+import {FLAG} from '#src/http2/frames.ts';
+import {makeCertificate} from '#test/config/certificates.ts';
+import {opening, request, type Fields} from '#test/http2/frames.ts';
+import {eventually} from '#test/support/eventually.ts';
+import {FakeUpstream} from '#test/support/fake-upstream.ts';
+import {Http2Client} from '#test/support/http2-client.ts';
+import {ProxyHarness} from '#test/support/proxy-harness.ts';
+import {fieldOf, statusOf, type RawMessage} from '#test/support/raw-message.ts';
+import type {RawClient} from '#test/support/raw-client.ts';
+import {HTTPS, certificate, customer, pool, route, site} from '#test/support/snapshots.ts';
+
+/** The clock of the harness stands still, so that each event takes what the kernel's part of it is taken for, and no bucket leaks. */
+const FLOOD = 400, QUIET = 10;
+const NAMES = ['flood', 'quiet'] as const;
+type Name = (typeof NAMES)[number];
+
+const PAIRS = {flood: await makeCertificate(['flood.test']), quiet: await makeCertificate(['quiet.test'])} as const;
+
+interface Stage {
+  readonly proxy: ProxyHarness;
+  readonly upstream: FakeUpstream;
+}
+
+function owner(name: Name, port: number, weight = 1): CustomerSnapshot {
+  return customer(name, {
+    weight, certificates: [certificate(PAIRS[name], [`${name}.test`])], pools: [pool('app', [port], {connectionsMax: 1000})],
+    sites: [site([`${name}.test`], [route('/')])],
+  });
+}
+
+async function stage(context: TestContext, names: readonly Name[] = NAMES): Promise<Stage> {
+  const upstream = await FakeUpstream.start(context);
+  const listeners = [{...HTTPS, name: 'http', protocol: 'http' as const}, HTTPS];
+  const proxy = await ProxyHarness.start(context, {customers: names.map((name) => owner(name, upstream.port)), node: {listeners}});
+  return {upstream, proxy};
+}
+
+function get(name: Name, path = '/'): string {
+  return `GET ${path} HTTP/1.1\r\nhost: ${name}.test\r\n\r\n`;
+}
+
+function connectAll(context: TestContext, {proxy}: Stage, count: number): Promise<RawClient[]> {
+  return Promise.all(Array.from({length: count}, () => proxy.connect(context)));
+}
+
+async function answersOf(clients: readonly RawClient[]): Promise<readonly RawMessage[]> {
+  return Promise.all(clients.map((client) => client.response()));
+}
+
+function statuses(answers: readonly RawMessage[]): Readonly<Record<number, number>> {
+  const counts: Record<number, number> = {};
+  for (const answer of answers) counts[statusOf(answer)] = (counts[statusOf(answer)] ?? 0) + 1;
+  return counts;
+}
+
+/** Both customers have been seen lately. */
+async function introduce(context: TestContext, set: Stage): Promise<void> {
+  for (const name of NAMES) {
+    const [client] = await connectAll(context, set, 1);
+    client?.send(get(name));
+    await client?.response();
+  }
+}
+
+function waits({proxy}: Stage, name: Name): number {
+  return proxy.customerCounter(name, 'timeWaits');
+}
+
+/** Looks after each turn of the event loop: those that wait are let through in a few of them. */
+async function untilSomeWait(set: Stage): Promise<void> {
+  const before = waits(set, 'flood');
+  for (let turns = 0; waits(set, 'flood') === before; turns++) {
+    assert.ok(turns < 100_000, 'nothing waits');
+    await setImmediate();
+  }
+}
+
+test('the flood of one customer waits for its turns, and the other one waits for nothing', async (context) => {
+  const set = await stage(context);
+  await introduce(context, set);
+  const flood = await connectAll(context, set, FLOOD), quiet = await connectAll(context, set, QUIET);
+  for (let round = 1; round <= 3; round++) {
+    for (const client of flood) client.send(get('flood'));
+    await eventually('the flood waits', () => waits(set, 'flood') >= round * FLOOD / 2);
+    for (const client of quiet) client.send(get('quiet'));
+    assert.deepEqual(statuses(await answersOf(quiet)), {200: QUIET});
+    assert.deepEqual(statuses(await answersOf(flood)), {200: FLOOD});
+    // What the quiet one has had is within its share of this time.
+    set.proxy.time.pass(1);
+  }
+  assert.equal(waits(set, 'quiet'), 0);
+  assert.deepEqual(set.proxy.faults(), {});
+});
+
+test('a customer that is alone on a thread never waits', async (context) => {
+  const set = await stage(context);
+  const flood = await connectAll(context, set, FLOOD);
+  for (const client of flood) client.send(get('flood'));
+  assert.deepEqual(statuses(await answersOf(flood)), {200: FLOOD});
+  assert.equal(waits(set, 'flood'), 0);
+});
+
+test('each request of a pipeline waits for a turn of its own, and answers keep their order', async (context) => {
+  const set = await stage(context), paths = Array.from({length: 300}, (_, number) => `/${number}`);
+  await introduce(context, set);
+  set.upstream.respond = ({startLine}) => `HTTP/1.1 200 OK\r\ncontent-length: ${startLine.length}\r\n\r\n${startLine}`;
+  const [client] = await connectAll(context, set, 1);
+  client?.send(paths.map((path) => get('flood', path)).join(''));
+  for (const path of paths) assert.equal((await client?.response())?.body, `GET ${path} HTTP/1.1`);
+  assert.ok(waits(set, 'flood') > 100);
+});
+
+test('what has waited for too long is refused, and the connection goes on', async (context) => {
+  const set = await stage(context);
+  await introduce(context, set);
+  const flood = await connectAll(context, set, FLOOD);
+  for (const client of flood) client.send(get('flood'));
+  await untilSomeWait(set);
+  set.proxy.time.pass(LIMITS.timeWaitMsMax + 1);
+  const answers = await answersOf(flood), refused = answers.filter((answer) => statusOf(answer) === 503);
+  assert.ok(refused.length > 0 && refused.length < FLOOD, `${refused.length} are refused`);
+  assert.deepEqual([fieldOf(refused[0]!, 'retry-after'), fieldOf(refused[0]!, 'connection')], ['5', undefined]);
+  assert.deepEqual(set.proxy.faults(), {time_share_exceeded: refused.length});
+  assert.equal(set.proxy.customerCounter('flood', 'timeRefusals'), refused.length);
+  assert.ok(set.proxy.customerCounter('flood', 'timeWaitedMs') >= refused.length * LIMITS.timeWaitMsMax);
+  for (const client of flood) client.send(get('flood'));
+  assert.deepEqual(statuses(await answersOf(flood)), {200: FLOOD});
+});
+
+test('over TLS a connection is its customer\'s from the handshake on', async (context) => {
+  const set = await stage(context);
+  await introduce(context, set);
+  const flood = await Promise.all(Array.from({length: 100}, () => set.proxy.connectTls(context, {servername: 'flood.test'})));
+  for (const client of flood) client.send(get('flood').repeat(3));
+  for (let round = 0; round < 3; round++) assert.deepEqual(statuses(await answersOf(flood)), {200: 100});
+  assert.ok(waits(set, 'flood') > 0);
+  assert.equal(waits(set, 'quiet'), 0);
+});
+
+test('the streams of one connection wait as well', async (context) => {
+  const set = await stage(context);
+  await introduce(context, set);
+  const fields: Fields = [[':method', 'GET'], [':scheme', 'https'], [':authority', 'flood.test'], [':path', '/']];
+  const client = await Http2Client.connect(context, set.proxy, {servername: 'flood.test'});
+  client.send(opening());
+  await eventually('the settings are acknowledged', () => client.frames.some(({flags}) => flags === FLAG.ACK));
+  for (let round = 0; round < 4; round++) {
+    const ids = Array.from({length: LIMITS.h2StreamsMax}, (_, number) => 2 * (round * LIMITS.h2StreamsMax + number) + 1);
+    client.send(...ids.map((id) => request(id, fields)));
+    for (const id of ids) assert.equal((await client.response(id)).status, 200);
+  }
+  assert.ok(waits(set, 'flood') > 0);
+  assert.deepEqual(set.proxy.faults(), {});
+});
+
+test('clients that go away while they wait leave nothing behind', async (context) => {
+  const set = await stage(context);
+  await introduce(context, set);
+  const flood = await connectAll(context, set, FLOOD);
+  for (const client of flood) client.send(get('flood'));
+  await untilSomeWait(set);
+  for (const client of flood) client.destroy();
+  await eventually('all connections are closed', () => set.proxy.counter('connectionsClosed') >= FLOOD);
+  const [client] = await connectAll(context, set, 1);
+  client?.send(get('flood'));
+  assert.equal(statusOf(await client!.response()), 200);
+  assert.deepEqual(set.proxy.reports, []);
+});
+
+test('a customer that is taken away while its requests wait is told so', async (context) => {
+  const set = await stage(context);
+  await introduce(context, set);
+  const flood = await connectAll(context, set, FLOOD);
+  for (const client of flood) client.send(get('flood'));
+  await untilSomeWait(set);
+  await set.proxy.reload({customers: [owner('quiet', set.upstream.port)]});
+  const counts = statuses(await answersOf(flood));
+  assert.deepEqual(Object.keys(counts), ['200', '421']);
+  assert.deepEqual(set.proxy.reports, []);
+});
