@@ -1,10 +1,10 @@
 /** `torwart check`: is the configuration right? For people, and as the validate command of a configuration management. */
-import {availableParallelism} from 'node:os';
 import path from 'node:path';
 import {type ConfigResult, loadConfig} from '#src/config/load.ts';
 import {formatProblem} from '#src/config/problem.ts';
 import type {Snapshot} from '#src/config/snapshot.ts';
 import {fileSource} from '#src/control/file-source.ts';
+import {readMachine} from '#src/control/machine.ts';
 
 interface Output {
   write(text: string): unknown;
@@ -12,7 +12,7 @@ interface Output {
 
 /** Exit code: 0 with a summary on `stdout`, or 1 with every problem on `stderr`. Warnings are listed on `stderr` in both cases. */
 export async function runCheck(configFile: string, stdout: Output, stderr: Output): Promise<number> {
-  const result = await loadConfig(path.resolve(configFile), fileSource, {cores: availableParallelism(), nowMs: Date.now()});
+  const result = await loadConfig(path.resolve(configFile), fileSource, {machine: readMachine(), nowMs: Date.now()});
   const shorten = createShortener();
   for (const warning of result.warnings) stderr.write(`warning: ${shorten(formatProblem(warning))}\n`);
   for (const problem of result.problems) stderr.write(`error: ${shorten(formatProblem(problem))}\n`);

@@ -1,6 +1,5 @@
 /** `torwart firewall`: the routing tables as a ruleset for the kernel. */
 import {readFile} from 'node:fs/promises';
-import {availableParallelism} from 'node:os';
 import path from 'node:path';
 import {isPermittedAlike, isUser, listenersWithoutPort, renderFirewall} from '#src/config/firewall.ts';
 import {type ConfigResult, loadConfig} from '#src/config/load.ts';
@@ -9,6 +8,7 @@ import {formatProblem} from '#src/config/problem.ts';
 import {restoreCustomers} from '#src/config/restore.ts';
 import type {Snapshot} from '#src/config/snapshot.ts';
 import {fileSource} from '#src/control/file-source.ts';
+import {readMachine} from '#src/control/machine.ts';
 import {LastGoodFolder} from '#src/control/last-good-folder.ts';
 import {hasCode} from '#src/control/state-folder.ts';
 
@@ -33,7 +33,7 @@ export async function runFirewall({configFile, user, previousFile}: FirewallOpti
     return 2;
   }
   const nowMs = Date.now();
-  const loaded = await loadConfig(path.resolve(configFile), fileSource, {cores: availableParallelism(), nowMs});
+  const loaded = await loadConfig(path.resolve(configFile), fileSource, {machine: readMachine(), nowMs});
   for (const problem of loaded.problems) stderr.write(`error: ${formatProblem(problem)}\n`);
   try {
     const snapshot = loaded.snapshot ?? await keepLastGood(loaded, previousFile, nowMs, stderr);

@@ -1,9 +1,9 @@
 /** `torwart run`: the daemon, the process's signals, and its exit code. */
-import {availableParallelism} from 'node:os';
 import path from 'node:path';
 import {VERSION} from '#src/cli/version.ts';
 import {Daemon, StartError, type Listening} from '#src/control/daemon.ts';
 import {fileSource} from '#src/control/file-source.ts';
+import {readMachine} from '#src/control/machine.ts';
 import {createDaemonLog, type DaemonLog} from '#src/observe/daemon-log.ts';
 
 const WORKER_URL = new URL('../worker.ts', import.meta.url);
@@ -24,7 +24,7 @@ export async function runDaemon({configFile, onServing}: RunOptions): Promise<nu
   let daemon: Daemon;
   try {
     daemon = await Daemon.start({
-      configFile: path.resolve(configFile), source: fileSource, cores: availableParallelism(), workerUrl: WORKER_URL, version: VERSION, log,
+      configFile: path.resolve(configFile), source: fileSource, machine: readMachine(), workerUrl: WORKER_URL, version: VERSION, log,
     });
   } catch (error) {
     return reportFailedStart(error, log);

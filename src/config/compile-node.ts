@@ -12,16 +12,22 @@ export interface CompiledNode {
   readonly defaults: RouteDefaults;
 }
 
+/** What `auto` stands for. */
+export interface Machine {
+  readonly cores: number;
+  /** That the process may use. */
+  readonly memoryBytes: number;
+}
+
 export interface NodeContext {
   /** The node file, which relative paths are relative to. */
   readonly file: string;
-  /** What `threads: auto` stands for. */
-  readonly cores: number;
+  readonly machine: Machine;
   /** With what stands in the files that it names. */
   readonly fleet: FleetSnapshot | null;
 }
 
-export function compileNode(input: NodeInput, {file, cores, fleet}: NodeContext): CompiledNode {
+export function compileNode(input: NodeInput, {file, machine, fleet}: NodeContext): CompiledNode {
   const node: NodeSnapshot = {
     listeners: input.listeners.map((listener) => ({
       name: listener.name,
@@ -31,7 +37,7 @@ export function compileNode(input: NodeInput, {file, cores, fleet}: NodeContext)
       http2: listener.protocol === 'https' && listener.http2,
     })),
     admin: input.admin.address,
-    threads: input.threads === 'auto' ? Math.max(1, Math.min(cores, LIMITS.threadsMax)) : input.threads,
+    threads: input.threads === 'auto' ? Math.max(1, Math.min(machine.cores, LIMITS.threadsMax)) : input.threads,
     trustedProxies: input.trusted_proxies,
     bans: input.bans,
     stateFolder: resolveOptional(input.state.path, file),
@@ -40,7 +46,7 @@ export function compileNode(input: NodeInput, {file, cores, fleet}: NodeContext)
     fleet,
     limits: compileLimits(input.limits),
     rules: compileRules(input.rules),
-    caps: compileCaps(input),
+    caps: compileCaps(input, machine),
     log: {access: resolveAccessLog(input.log.access, file), level: input.log.level},
   };
   return {node, defaults: routeDefaultsOf(input)};
@@ -82,7 +88,11 @@ function compileTimeouts({timeouts}: NodeInput): TimeoutsSnapshot {
   };
 }
 
-function compileCaps({caps}: NodeInput): CapsSnapshot {
+/** The other half is for everything else: the program, the kernel's buffers of its sockets. */
+const BUFFERED_PART = 1 / 2;
+
+function compileCaps({caps}: NodeInput, {memoryBytes}: Machine): CapsSnapshot {
+  const bufferedBytesMax = caps.buffered_bytes === 'auto' ? Math.floor(memoryBytes * BUFFERED_PART) : caps.buffered_bytes;
   return {
     connectionsMax: caps.connections,
     connectionsPerClientMax: caps.connections_per_client,
@@ -90,8 +100,8 @@ function compileCaps({caps}: NodeInput): CapsSnapshot {
     handshakesPerClientMax: caps.handshakes_per_client ?? Math.ceil(caps.connections_per_client / 4),
     requestsMax: caps.requests,
     requestsPerClientMax: caps.requests_per_client ?? Math.min(caps.requests, 2 * caps.connections_per_client),
-    bufferedBytesMax: caps.buffered_bytes,
-    bufferedBytesPerClientMax: caps.buffered_bytes_per_client ?? Math.ceil(caps.buffered_bytes / 8),
+    bufferedBytesMax,
+    bufferedBytesPerClientMax: caps.buffered_bytes_per_client ?? Math.ceil(bufferedBytesMax / 8),
   };
 }
 

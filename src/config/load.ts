@@ -2,7 +2,7 @@
 import path from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
 import type {NodeContext} from '#src/config/compile-customer.ts';
-import {type CompiledNode, compileNode, fallbackDefaults} from '#src/config/compile-node.ts';
+import {type CompiledNode, compileNode, fallbackDefaults, type Machine} from '#src/config/compile-node.ts';
 import {describeConflict, findConflicts, findContested, findShadowedHosts} from '#src/config/conflicts.ts';
 import {CONFIG_FILE_BYTES_MAX, type ConfigDocument, parseConfigDocument} from '#src/config/document.ts';
 import {compileFleet} from '#src/config/fleet-schema.ts';
@@ -18,8 +18,7 @@ import {computeRevision} from '#src/config/revision.ts';
 import type {CustomerSnapshot, NodeSnapshot, Snapshot} from '#src/config/snapshot.ts';
 
 export interface LoadOptions {
-  /** CPU cores: what `threads: auto` stands for. */
-  readonly cores: number;
+  readonly machine: Machine;
   /** Unix time, for warnings about certificates. */
   readonly nowMs: number;
 }
@@ -52,7 +51,7 @@ export async function loadConfig(nodeFile: string, source: FileSource, options: 
   const parsed = parseNodeDocument(document, report);
   const input = parsed?.value ?? null;
   const fleet = input?.fleet === undefined ? null : await compileFleet(input.fleet, document.file, source, report);
-  const compiled = input === null ? null : compileNode(input, {file: document.file, cores: options.cores, fleet});
+  const compiled = input === null ? null : compileNode(input, {file: document.file, machine: options.machine, fleet});
   const files = await findCustomerFiles(document, source, report);
   const node = report.problems.length === 0 ? compiled : null;
   const loading = {source, context: contextOf(compiled, parsed?.isLost(['admin']) === true, before), nowMs: options.nowMs};

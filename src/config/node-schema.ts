@@ -6,7 +6,7 @@ import {checked, checkNames} from '#src/config/checks.ts';
 import {checkNode} from '#src/config/node-checks.ts';
 import {fleetSection} from '#src/config/fleet-schema.ts';
 import {adminSocketPath} from '#src/config/admin-socket.ts';
-import {choice, duration, filePath, flag, integer, name, scalar, section, size} from '#src/config/scalars.ts';
+import {choice, duration, filePath, flag, integer, name, scalar, section, size, sizeOrAuto} from '#src/config/scalars.ts';
 import {rulesSection} from '#src/config/rule-schema.ts';
 import {BUFFERED_BYTES_MAX, BUFFERED_BYTES_MIN, limitsSection, RATE_BYTES_MAX} from '#src/config/shared-sections.ts';
 
@@ -59,9 +59,9 @@ const capsSection = checked(section({
   handshakes_per_client: integer(1, CONNECTIONS_MAX).optional().describe('TLS handshakes in flight of one client. Default: a quarter of `connections_per_client`.'),
   requests: integer(1, CONNECTIONS_MAX).prefault(10_000).describe('Requests in flight of the whole node, WebSockets aside (503 above). When three quarters are taken, customers above their share get no more, see [fairness.md](fairness.md#shares).'),
   requests_per_client: integer(1, CONNECTIONS_MAX).optional().describe('Requests in flight of one client (429 above). Default: twice `connections_per_client`, and no more than `requests`.'),
-  buffered_bytes: size(BUFFERED_BYTES_MAX, BUFFERED_BYTES_MIN).prefault('512MiB').describe('Memory that is held for clients: what they do not take of their responses, bodies that wait for servers, heads and pipelined requests. Above, new requests get 503. When three quarters are taken, customers above their share get no more, see [fairness.md](fairness.md#memory).'),
+  buffered_bytes: sizeOrAuto(BUFFERED_BYTES_MAX, BUFFERED_BYTES_MIN).prefault('auto').describe('Memory that is held for clients: what they do not take of their responses, bodies that wait for servers, heads and pipelined requests. Above, new requests get 503. `auto`: half of what the process may use. When three quarters are taken, customers above their share get no more, see [fairness.md](fairness.md#memory).'),
   buffered_bytes_per_client: size(BUFFERED_BYTES_MAX, BUFFERED_BYTES_MIN).optional().describe('The same for one client (429 above). Default: an eighth of `buffered_bytes`.'),
-}), ({connections, connections_per_client: perClient, handshakes = Infinity, handshakes_per_client: handshakesPerClient = 0, requests, requests_per_client: requestsPerClient = 0, buffered_bytes: bufferedBytes, buffered_bytes_per_client: bufferedPerClient = 0}) => [
+}), ({connections, connections_per_client: perClient, handshakes = Infinity, handshakes_per_client: handshakesPerClient = 0, requests, requests_per_client: requestsPerClient = 0, buffered_bytes: buffered, buffered_bytes_per_client: bufferedPerClient = 0}) => [
   ...(perClient <= connections ? [] : [{
     path: ['connections_per_client'], needs: [['connections'], ['connections_per_client']], found: String(perClient), allowed: `at most caps.connections (${connections})`, remedy: 'lower it: one client could take every connection of the node',
   }]),
@@ -71,8 +71,8 @@ const capsSection = checked(section({
   ...(requestsPerClient <= requests ? [] : [{
     path: ['requests_per_client'], needs: [['requests'], ['requests_per_client']], found: String(requestsPerClient), allowed: `at most caps.requests (${requests})`, remedy: 'lower it: one client could take every request of the node',
   }]),
-  ...(bufferedPerClient <= bufferedBytes ? [] : [{
-    path: ['buffered_bytes_per_client'], needs: [['buffered_bytes'], ['buffered_bytes_per_client']], found: String(bufferedPerClient), allowed: `at most caps.buffered_bytes (${bufferedBytes})`, remedy: 'lower it: one client could take all memory of the node',
+  ...(buffered === 'auto' || bufferedPerClient <= buffered ? [] : [{
+    path: ['buffered_bytes_per_client'], needs: [['buffered_bytes'], ['buffered_bytes_per_client']], found: String(bufferedPerClient), allowed: `at most caps.buffered_bytes (${buffered})`, remedy: 'lower it: one client could take all memory of the node',
   }]),
 ]).prefault({});
 

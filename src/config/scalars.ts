@@ -70,8 +70,8 @@ export function duration(minMs = 1) {
 
 const SIZE_BYTES_MAX = 1024 ** 4;
 
-export function size(maxBytes = SIZE_BYTES_MAX, minBytes = 0) {
-  return scalar({
+function describeSize(maxBytes: number, minBytes: number): ScalarSpec<number> {
+  return {
     type: 'size',
     allowed: `a number of bytes ${minBytes === 0 ? '' : `from ${formatSize(minBytes)} `}up to ${formatSize(maxBytes)}, plain or with the unit KiB, MiB or GiB`,
     remedy: 'write for example 65536, 64KiB or 10MiB',
@@ -80,6 +80,22 @@ export function size(maxBytes = SIZE_BYTES_MAX, minBytes = 0) {
       const bytes = typeof value === 'number' ? parseSize(String(value)) : typeof value === 'string' ? parseSize(value) : null;
       return bytes !== null && bytes >= minBytes && bytes <= maxBytes ? bytes : null;
     },
+  };
+}
+
+export function size(maxBytes = SIZE_BYTES_MAX, minBytes = 0) {
+  return scalar(describeSize(maxBytes, minBytes));
+}
+
+/** A size, or what fits the machine. */
+export function sizeOrAuto(maxBytes: number, minBytes: number) {
+  const spec = describeSize(maxBytes, minBytes);
+  return scalar<'auto' | number>({
+    ...spec,
+    type: 'auto | size',
+    allowed: `auto, or ${spec.allowed}`,
+    json: {anyOf: [{const: 'auto'}, spec.json]},
+    read: (value) => (value === 'auto' ? value : spec.read(value)),
   });
 }
 

@@ -1,4 +1,5 @@
 /** The control thread: what it consists of, and its life from the first configuration to the end of the drain. */
+import type {Machine} from '#src/config/compile-node.ts';
 import type {FileSource} from '#src/config/file-source.ts';
 import {formatProblem} from '#src/config/problem.ts';
 import type {Snapshot} from '#src/config/snapshot.ts';
@@ -34,8 +35,7 @@ export interface DaemonOptions {
   /** Absolute path of the node file. */
   readonly configFile: string;
   readonly source: FileSource;
-  /** What `threads: auto` stands for. */
-  readonly cores: number;
+  readonly machine: Machine;
   readonly workerUrl: URL;
   readonly version: string;
   readonly log: DaemonLog;

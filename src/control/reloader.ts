@@ -1,4 +1,5 @@
 /** The first load, and reloads: load, keep the last good version of what is broken, compare, put in force on all threads or on none. */
+import type {Machine} from '#src/config/compile-node.ts';
 import {diffSnapshots, type RestartSetting} from '#src/config/diff.ts';
 import type {FileSource} from '#src/config/file-source.ts';
 import {loadConfig, type ConfigResult} from '#src/config/load.ts';
@@ -16,8 +17,7 @@ export interface LoadingOptions {
   /** Absolute path of the node file. */
   readonly configFile: string;
   readonly source: FileSource;
-  /** What `threads: auto` stands for. */
-  readonly cores: number;
+  readonly machine: Machine;
   readonly log: DaemonLog;
 }
 
@@ -35,9 +35,9 @@ export interface FirstLoad {
 }
 
 /** @returns the problems where there is nothing to start with */
-export async function loadFirst({configFile, source, cores, log}: LoadingOptions): Promise<FirstLoad | readonly Problem[]> {
+export async function loadFirst({configFile, source, machine, log}: LoadingOptions): Promise<FirstLoad | readonly Problem[]> {
   const nowMs = Date.now();
-  const loaded = await loadConfig(configFile, source, {cores, nowMs});
+  const loaded = await loadConfig(configFile, source, {machine, nowMs});
   const lastGood = new LastGoodKeeper(loaded.node?.stateFolder ?? null, log);
   const saved = lastGood.load();
   const {customers, files, refused} = await restoreCustomers(loaded.snapshot === null ? saved : [], loaded, source, nowMs);
@@ -104,8 +104,8 @@ export class Reloader {
   }
 
   async #attempt(): Promise<{outcome: ReloadOutcome; stale: readonly StaleCustomer[]}> {
-    const {configFile, source, cores, log, apply} = this.#options;
-    const loaded = await loadConfig(configFile, source, {cores, nowMs: Date.now()}, this.#loaded);
+    const {configFile, source, machine, log, apply} = this.#options;
+    const loaded = await loadConfig(configFile, source, {machine, nowMs: Date.now()}, this.#loaded);
     // Customers that were compared with no node file at all would all have to be made again when it is mended.
     if (loaded.node !== null) this.#loaded = loaded;
     const merged = mergeWithLastGood(loaded, this.#running);

@@ -80,7 +80,7 @@ test('patterns that need backtracking, and those that are too large, are refused
   const load = async (pattern: string): Promise<readonly string[]> => {
     const text = `${customerText('acme', 1)}rules: [{name: r, path: '${pattern}'}]\n`;
     const files = new Map([[NODE_FILE, NODE_TEXT], ['/etc/customers/acme.yaml', text]]);
-    return (await loadConfig(NODE_FILE, createMemorySource(files), {cores: 1, nowMs: 0})).problems.map(({key}) => key);
+    return (await loadConfig(NODE_FILE, createMemorySource(files), {machine: {cores: 1, memoryBytes: 2 ** 30}, nowMs: 0})).problems.map(({key}) => key);
   };
   for (const pattern of ['(a)\\1', '(?=a)', '(?<!a)b', '(', 'a{1001}', 'a{300}', 'a'.repeat(513)]) assert.deepEqual(await load(pattern), ['rules[0].path'], pattern);
   for (const pattern of ['a{200}', '(?i)wp-login', '\\p{Greek}']) assert.deepEqual(await load(pattern), [], pattern);

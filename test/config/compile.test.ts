@@ -85,8 +85,18 @@ test('a redirect goes to the https listener of the same address, to the first on
 test('auto is one thread a core, at most as many as there can be', async () => {
   for (const [cores, threads] of [[1, 1], [16, 16], [1000, 64]] as const) {
     const files = new Map([[NODE_FILE, NODE_TEXT], [customerFile('acme'), customerText('acme', 1)]]);
-    const {snapshot} = await loadConfig(NODE_FILE, createMemorySource(files), {cores, nowMs: 0});
+    const {snapshot} = await loadConfig(NODE_FILE, createMemorySource(files), {machine: {cores, memoryBytes: 2 ** 30}, nowMs: 0});
     assert.equal(snapshot?.node.threads, threads);
+  }
+});
+
+test('memory for clients is half of what there is, or what is written; one client has an eighth of it, or what is written', async () => {
+  for (const [caps, total, perClient] of [
+    ['{}', 2 ** 33, 2 ** 30], ['{buffered_bytes: auto}', 2 ** 33, 2 ** 30], ['{buffered_bytes: 1MiB}', 2 ** 20, 2 ** 17], ['{buffered_bytes_per_client: 2MiB}', 2 ** 33, 2 ** 21],
+  ] as const) {
+    const files = new Map([[NODE_FILE, `${NODE_TEXT}caps: ${caps}\n`], [customerFile('acme'), customerText('acme', 1)]]);
+    const {snapshot} = await loadConfig(NODE_FILE, createMemorySource(files), {machine: {cores: 1, memoryBytes: 2 ** 34}, nowMs: 0});
+    assert.deepEqual([snapshot?.node.caps.bufferedBytesMax, snapshot?.node.caps.bufferedBytesPerClientMax], [total, perClient]);
   }
 });
 
@@ -178,7 +188,7 @@ test('a certificate is read with its names, and warned about when it ends', asyn
     const {cert, key} = await makeCertificate(['www.acme.example', '*.acme.example'], new Date(nowMs + daysLeft * day));
     const text = `${customerText('acme', 1)}certificates: [{cert: a.pem, key: sub/a.key}]\n`;
     const files = new Map([[NODE_FILE, NODE_TEXT], [customerFile('acme'), text], ['/etc/customers/a.pem', cert], ['/etc/customers/sub/a.key', key]]);
-    const {snapshot, warnings} = await loadConfig(NODE_FILE, createMemorySource(files), {cores: 1, nowMs});
+    const {snapshot, warnings} = await loadConfig(NODE_FILE, createMemorySource(files), {machine: {cores: 1, memoryBytes: 2 ** 30}, nowMs});
     assert.deepEqual(snapshot?.customers[0]?.certificates, [{certPem: cert, keyPem: key, names: ['www.acme.example', '*.acme.example'], notAfterMs: nowMs + daysLeft * day}]);
     if (pattern === null) assert.deepEqual(warnings, []);
     else assert.match(warnings.map(formatProblem).join('\n'), pattern);

@@ -32,5 +32,5 @@ export function customerFile(name: string): string {
 export async function loadTexts(customers: Readonly<Record<string, string>>, node = NODE_TEXT): Promise<ConfigResult> {
   const files = new Map([[NODE_FILE, node]]);
   for (const [name, text] of Object.entries(customers)) files.set(customerFile(name), text);
-  return loadConfig(NODE_FILE, createMemorySource(files), {cores: 2, nowMs: 0});
+  return loadConfig(NODE_FILE, createMemorySource(files), {machine: {cores: 2, memoryBytes: 2 ** 30}, nowMs: 0});
 }

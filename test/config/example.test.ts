@@ -23,7 +23,7 @@ test('the example loads without a problem or a warning', async () => {
       return text === undefined ? fileSource.readText(file, bytesMax) : {ok: true, text, stamp: null};
     },
   };
-  const result = await loadConfig(path.join(ROOT, 'config/torwart.yaml'), source, {cores: 2, nowMs: Date.now()});
+  const result = await loadConfig(path.join(ROOT, 'config/torwart.yaml'), source, {machine: {cores: 2, memoryBytes: 2 ** 30}, nowMs: Date.now()});
   assert.deepEqual([...result.problems, ...result.warnings].map(formatProblem), []);
   assert.deepEqual(result.snapshot?.customers.map(({name}) => name), ['acme', 'globex']);
   assert.equal(result.snapshot.node.log.access, path.join(ROOT, 'run/access.log'));

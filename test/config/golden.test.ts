@@ -36,7 +36,7 @@ function readCase(name: string): Map<string, string> {
 
 async function explain(name: string): Promise<string> {
   const files = new Map([...readCase('base'), ...readCase(name), ...certificates]);
-  const result = await loadConfig(`${ROOT}torwart.yaml`, createMemorySource(files), {cores: 4, nowMs: Date.now()});
+  const result = await loadConfig(`${ROOT}torwart.yaml`, createMemorySource(files), {machine: {cores: 4, memoryBytes: 2 ** 30}, nowMs: Date.now()});
   assert.equal(result.snapshot === null, result.problems.length > 0, 'a snapshot or problems, never both and never neither');
   const lines = [...result.problems.map((problem) => `error: ${formatProblem(problem)}`), ...result.warnings.map((problem) => `warning: ${formatProblem(problem)}`)];
   return lines.map((line) => `${line.replaceAll(ROOT, '')}\n`).join('');

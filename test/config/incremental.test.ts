@@ -30,7 +30,7 @@ function createKnowingSource(files: Files, isSure: boolean): FileSource {
 }
 
 function load(files: Files, before: ConfigResult | null, {isSure = true, nowMs = NOW_MS} = {}): Promise<ConfigResult> {
-  return loadConfig(NODE_FILE, createKnowingSource(files, isSure), {cores: 2, nowMs}, before);
+  return loadConfig(NODE_FILE, createKnowingSource(files, isSure), {machine: {cores: 2, memoryBytes: 2 ** 30}, nowMs}, before);
 }
 
 /** All that a load says, without what it was made of. */

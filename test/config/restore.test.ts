@@ -17,7 +17,7 @@ function saved(name: string, text: string): SavedCustomer {
 async function restore(versions: readonly SavedCustomer[], customers: Readonly<Record<string, string>>, others: Readonly<Record<string, string>> = {}): Promise<RestoredCustomers> {
   const files = Object.entries(customers).map(([name, text]) => [customerFile(name), text] as const);
   const source = createMemorySource(new Map([[NODE_FILE, others['node'] ?? NODE_TEXT], ...files, ...Object.entries(others)]));
-  return restoreCustomers(versions, await loadConfig(NODE_FILE, source, {cores: 2, nowMs: 0}), source, 0);
+  return restoreCustomers(versions, await loadConfig(NODE_FILE, source, {machine: {cores: 2, memoryBytes: 2 ** 30}, nowMs: 0}), source, 0);
 }
 
 function namesOf({customers}: RestoredCustomers): readonly string[] {

@@ -28,7 +28,7 @@ sites: [{hosts: [acme.example], routes: [{path: /, pool: web}, {path: /clear, po
 }
 
 async function load(files: Map<string, string>, before: ConfigResult | null = null, nowMs = NOW_MS): Promise<ConfigResult> {
-  return loadConfig(NODE_FILE, createMemorySource(files), {cores: 1, nowMs}, before);
+  return loadConfig(NODE_FILE, createMemorySource(files), {machine: {cores: 1, memoryBytes: 2 ** 30}, nowMs}, before);
 }
 
 function tlsOf({snapshot, problems}: ConfigResult): PoolTlsSnapshot | null | undefined {

@@ -11,7 +11,7 @@ const TEXT = `${customerText('acme', 1)}auth: {staff: {basic: {users: {alice: "$
 
 async function load(userFile: string, before: ConfigResult | null = null): Promise<ConfigResult> {
   const files = new Map([[NODE_FILE, NODE_TEXT], [customerFile('acme'), TEXT], [USER_FILE, userFile]]);
-  return loadConfig(NODE_FILE, createMemorySource(files), {cores: 1, nowMs: 0}, before);
+  return loadConfig(NODE_FILE, createMemorySource(files), {machine: {cores: 1, memoryBytes: 2 ** 30}, nowMs: 0}, before);
 }
 
 test('users of the file join those beside it', async () => {

@@ -20,7 +20,7 @@ interface Stage {
 function startDaemon(config: ConfigFolder): {starting: Promise<Daemon>; lines: LogLine[]} {
   const {log, lines} = createLogLines();
   const workerUrl = new URL('fixtures/fake-worker.ts', import.meta.url);
-  return {starting: Daemon.start({configFile: config.nodeFile, source: fileSource, cores: 2, workerUrl, version: '0.0.0', log}), lines};
+  return {starting: Daemon.start({configFile: config.nodeFile, source: fileSource, machine: {cores: 2, memoryBytes: 2 ** 30}, workerUrl, version: '0.0.0', log}), lines};
 }
 
 async function createStage(context: TestContext): Promise<Stage> {

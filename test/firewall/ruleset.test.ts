@@ -24,7 +24,7 @@ async function loadCase(name: string): Promise<Snapshot> {
   const folder = path.join(GOLDEN, name);
   const files = readdirSync(folder, {recursive: true, encoding: 'utf8'}).filter((file) => file.endsWith('.yaml') || file.endsWith('.secret'));
   const source = createMemorySource(new Map(files.map((file) => [`/golden/${file}`, readFileSync(path.join(folder, file), 'utf8')])));
-  const {snapshot, problems} = await loadConfig('/golden/torwart.yaml', source, {cores: 1, nowMs: 0});
+  const {snapshot, problems} = await loadConfig('/golden/torwart.yaml', source, {machine: {cores: 1, memoryBytes: 2 ** 30}, nowMs: 0});
   assert.deepEqual(problems, []);
   assert.ok(snapshot);
   return {...snapshot, revision: REVISION};
