@@ -65,6 +65,14 @@ export class FieldBlock {
       && this.text.charCodeAt((offsets[at + VALUE_START] as number) - 1) === SPACE;
   }
 
+  /** Another value for a field, which makes its line one that is not plain. Valid as a value already. */
+  setValue(index: number, value: string): void {
+    const at = index * STRIDE;
+    this.#offsets[at + VALUE_START] = this.text.length;
+    this.#offsets[at + VALUE_END] = this.text.length + value.length;
+    this.text += value;
+  }
+
   /** Begins a head whose fields come one by one. */
   clear(): void {
     this.text = '';

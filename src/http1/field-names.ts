@@ -47,7 +47,9 @@ export const FORWARDED_OTHER = NAMES.length + 1;
 export const NAMED_BY_CONNECTION = NAMES.length + 2;
 /** A name with `_` or `.`: dropped, because a CGI environment cannot tell it from the same name with `-`. */
 export const FOLDING_NAME = NAMES.length + 3;
-export const FIELD_NUMBERS = NAMES.length + 4;
+/** A further line of cookies, which stand in the first one (`RequestHead`). */
+export const JOINED_COOKIE = NAMES.length + 4;
+export const FIELD_NUMBERS = NAMES.length + 5;
 
 /**
  * A bit for each field of which there is one at most (RFC 9110 §5.3), and by which servers decide whom they serve or how they read the body: of

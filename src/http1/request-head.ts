@@ -4,7 +4,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import {CR, LF, SPACE, TOKEN_CLASS, VISIBLE_CLASS} from '#src/http1/characters.ts';
 import {readConnectionOptions, type ConnectionOptions} from '#src/http1/connection-options.ts';
 import {FieldBlock, INCOMPLETE, INVALID, type FieldBlockLimits} from '#src/http1/field-block.ts';
-import {FIELD, SINGLE_BITS} from '#src/http1/field-names.ts';
+import {FIELD, JOINED_COOKIE, SINGLE_BITS} from '#src/http1/field-names.ts';
 import {BODY_INVALID, LENGTH_ABSENT, LENGTH_INVALID, frameBody, parseContentLength, parseTransferEncoding, type TransferEncoding} from '#src/http1/framing.ts';
 
 const HEAD_LIMITS: FieldBlockLimits = {
@@ -119,6 +119,7 @@ export class RequestHead implements ConnectionOptions {
     const {numbers, count} = fields;
     let hostSeen = false;
     let singlesSeen = 0;
+    let cookieLines = 0;
     for (let i = 0; i < count; i++) {
       switch (numbers[i]) {
         case FIELD.host:
@@ -147,6 +148,7 @@ export class RequestHead implements ConnectionOptions {
         case FIELD['user-agent']: this.userAgent = fields.value(i); break;
         case FIELD.referer: this.referer = fields.value(i); break;
         case FIELD.accept: this.accept = fields.value(i); break;
+        case FIELD.cookie: cookieLines++; break;
         default: {
           const bit = SINGLE_BITS[numbers[i] as number] as number;
           if ((singlesSeen & bit) !== 0) return 'field_invalid';
@@ -155,8 +157,24 @@ export class RequestHead implements ConnectionOptions {
       }
     }
     if (!hostSeen) return 'host_invalid';
+    if (cookieLines > 1) this.#joinCookies();
     this.bodyLength = frameBody(this, false);
     return this.bodyLength === BODY_INVALID ? 'framing_invalid' : null;
+  }
+
+  /** As HTTP/2 has it (RFC 9113 §8.2.3): of two lines, one server reads the first, another the last, a third both with a comma between them. */
+  #joinCookies(): void {
+    const {fields} = this;
+    let first = -1;
+    let joined = '';
+    for (let i = 0; i < fields.count; i++) {
+      if (fields.numbers[i] !== FIELD.cookie) continue;
+      const value = fields.value(i);
+      if (value !== '') joined += joined === '' ? value : `; ${value}`;
+      if (first < 0) first = i;
+      else fields.numbers[i] = JOINED_COOKIE;
+    }
+    fields.setValue(first, joined);
   }
 
   #reset(): void {

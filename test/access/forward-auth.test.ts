@@ -65,6 +65,12 @@ test('the application that decides is told who asks for what, and sees the field
   assert.equal(fieldOf(question, 'x-request-id'), fieldOf(await stage.upstream.nextRequest(), 'x-request-id'));
 });
 
+test('cookies in several lines are the same to the one who decides and to the server', async (context) => {
+  const stage = await start(context, `${NO_CONTENT}\r\n`);
+  assert.equal(statusOf(await ask(stage, 'cookie: session=1\r\nx-a: 1\r\ncookie: session=2\r\n')), 200);
+  for (const request of [await stage.authority.nextRequest(), await stage.upstream.nextRequest()]) assert.deepEqual(fieldsOf(request, 'cookie'), ['session=1; session=2']);
+});
+
 describe('who the client is', () => {
   const IDENTITY = `${NO_CONTENT}Remote-User: alice\r\nremote-groups: staff, boss\r\nx-other: kept back\r\n\r\n`;
   const FORGED = 'remote-user: root\r\nRemote-User: root\r\nREMOTE-GROUPS: root\r\nremote_user: root\r\nremote.user: root\r\n';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
 import {
-  FIELD, FIELD_NUMBERS, FOLDING_NAME, FORWARDED_OTHER, NAMED_BY_CONNECTION, OTHER, fieldNumber, identifyField, nextHash,
+  FIELD, FIELD_NUMBERS, FOLDING_NAME, FORWARDED_OTHER, JOINED_COOKIE, NAMED_BY_CONNECTION, OTHER, fieldNumber, identifyField, nextHash,
 } from '#src/http1/field-names.ts';
 import {testProperty} from '#test/support/property.ts';
 
@@ -16,7 +16,7 @@ function identify(name: string): number {
 }
 
 test('every known name has a number of its own, and so have the classes', () => {
-  const numbers = [OTHER, ...Object.values(FIELD), FORWARDED_OTHER, NAMED_BY_CONNECTION, FOLDING_NAME];
+  const numbers = [OTHER, ...Object.values(FIELD), FORWARDED_OTHER, NAMED_BY_CONNECTION, FOLDING_NAME, JOINED_COOKIE];
   assert.equal(new Set(numbers).size, numbers.length);
   assert.equal(FIELD_NUMBERS, numbers.length);
   assert.equal(Math.max(...numbers), FIELD_NUMBERS - 1);

@@ -111,6 +111,12 @@ describe('fields', () => {
     assert.equal(fieldOf(await forward(context, 'GET / HTTP/1.1\r\nhost: acme.test\r\nx-a: \xe4\x80\xff\r\n\r\n'), 'x-a'), '\xe4\x80\xff');
   });
 
+  test('cookies in several lines are one line', async (context) => {
+    const request = await forward(context, 'GET / HTTP/1.1\r\nhost: acme.test\r\nx-a: 1\r\ncookie: a=1\r\nx-b: 2\r\nCookie:   b=2; c=3\r\ncookie:\r\nx-c: 3\r\ncookie: d=4\r\n\r\n');
+    assert.deepEqual(request.fields.filter(([name]) => /^(?:x-.|cookie)$/.test(name)), [['x-a', '1'], ['cookie', 'a=1; b=2; c=3; d=4'], ['x-b', '2'], ['x-c', '3']]);
+    assert.equal(fieldOf(await forward(context, 'GET / HTTP/1.1\r\nhost: acme.test\r\ncookie: a=1\r\n\r\n'), 'cookie'), 'a=1');
+  });
+
   test('repeated fields keep their order', async (context) => {
     assert.deepEqual(fieldsOf(await forward(context, 'GET / HTTP/1.1\r\nhost: acme.test\r\nx-a: 1\r\nx-b: 2\r\nX-A: 3\r\n\r\n'), 'x-a'), ['1', '3']);
   });
