@@ -38,6 +38,9 @@ export function findConflicts<C extends Claimant>(claimants: readonly C[]): read
   return [...findSameNames(claimants), ...findSameHosts(claimants), ...findOverlaps(claimants)];
 }
 
+/** With more changes, comparing each with everybody costs more than it saves. */
+export const CHANGES_COMPARED_MAX = 32;
+
 /**
  * Everybody who claims what one of the changed ones did not claim before, in their order. Where nobody was in conflict before these
  * changes, `findConflicts` finds the same in these as in all.

@@ -3,7 +3,7 @@ import path from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
 import type {NodeContext} from '#src/config/compile-customer.ts';
 import {type CompiledNode, compileNode, fallbackDefaults, type Machine} from '#src/config/compile-node.ts';
-import {describeConflict, findConflicts, findContested, findShadowedHosts} from '#src/config/conflicts.ts';
+import {CHANGES_COMPARED_MAX, describeConflict, findConflicts, findContested, findShadowedHosts} from '#src/config/conflicts.ts';
 import {CONFIG_FILE_BYTES_MAX, type ConfigDocument, parseConfigDocument} from '#src/config/document.ts';
 import {compileFleet} from '#src/config/fleet-schema.ts';
 import type {FileSource} from '#src/config/file-source.ts';
@@ -148,13 +148,10 @@ function listClaimants(customers: readonly CustomerResult[]): readonly ClaimingF
   return customers.map(({claimant}) => claimant).filter((claimant) => claimant !== null);
 }
 
-/** With more changes, comparing each with everybody costs more than it saves. */
-const CHANGES_MAX = 32;
-
 /** Where nobody was in conflict before, only what has changed can be. */
 function narrowToChange(claimants: readonly ClaimingFile[], before: readonly ClaimingFile[]): readonly ClaimingFile[] {
   const changes = pairChanges(before, claimants, ({file}) => file);
-  return changes.length > CHANGES_MAX ? claimants : findContested(claimants, changes);
+  return changes.length > CHANGES_COMPARED_MAX ? claimants : findContested(claimants, changes);
 }
 
 /** Customers by name, so that the order of files changes nothing. */

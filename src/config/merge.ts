@@ -6,9 +6,10 @@
  * customer depends on it. At a start the last good versions are those that an earlier run has saved; a customer without one is not
  * served, and whoever claims what its file claims is not served either.
  */
+import {isDeepStrictEqual} from 'node:util';
 import {formatSocketAddress} from '#src/config/address-scalars.ts';
 import {describeOwnAddress, pathOfServer} from '#src/config/compile-customer.ts';
-import {type Claimant, type Conflict, describeConflict, findConflicts, holds, listNetworks} from '#src/config/conflicts.ts';
+import {CHANGES_COMPARED_MAX, type Claimant, type Conflict, describeConflict, findConflicts, findContested, holds, listNetworks} from '#src/config/conflicts.ts';
 import {changedRestartSettings, keepRestartSettings, type RestartSetting} from '#src/config/diff.ts';
 import {assembleSnapshot, type ConfigResult} from '#src/config/load.ts';
 import type {CustomerResult} from '#src/config/load-customer.ts';
@@ -71,7 +72,7 @@ export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig)
   const needsRestart = changedRestartSettings(lastGood.snapshot.node, result.node);
   if (result.snapshot !== null && needsRestart.length === 0) return takeWhole(result.snapshot, result.customers);
   const node = keepRestartSettings(lastGood.snapshot.node, result.node);
-  const merge = new CustomerMerge(result.customers, lastGood, node);
+  const merge = new CustomerMerge(result, lastGood, node);
   merge.settle();
   const refusal = findStaleLoops(merge.candidates, result.nodeFile, node);
   if (refusal.length > 0) return refuse(lastGood, refusal);
@@ -119,16 +120,20 @@ function findStaleLoops(candidates: readonly Candidate[], nodeFile: string, node
 class CustomerMerge {
   candidates: readonly Candidate[];
   readonly #sources: readonly CustomerResult[];
-  readonly #node: NodeSnapshot;
+  /** Whether new versions are in conflict with each other. */
+  readonly #hasConflicts: boolean;
+  /** Where its admin address is not the one of the file, which has to wait for a restart: what the new versions are still to be checked with. */
+  readonly #node: NodeSnapshot | null;
   /** What was held before, by file. */
   readonly #held: ReadonlyMap<string, CustomerSnapshot>;
   readonly #problems = new Map<string, Problem[]>();
   /** Files that are broken and have no good version: nobody else gets what they claim. */
   readonly #unserved: readonly Contender[];
 
-  constructor(sources: readonly CustomerResult[], lastGood: RunningConfig, node: NodeSnapshot) {
+  constructor({customers: sources, hasConflicts, node: written}: ConfigResult, lastGood: RunningConfig, node: NodeSnapshot) {
     this.#sources = sources;
-    this.#node = node;
+    this.#hasConflicts = hasConflicts;
+    this.#node = isDeepStrictEqual(written?.admin, node.admin) ? null : node;
     this.#held = matchHeld(sources, lastGood);
     this.candidates = sources.flatMap((source) => {
       const fresh = this.#admit(source);
@@ -167,9 +172,8 @@ class CustomerMerge {
       this.#problems.set(file, [...problems]);
       return null;
     }
-    // Compared with what will be in force: the admin address of the file may have to wait for a restart.
-    const uses = findOwnAddresses(customer, this.#node);
-    if (uses.length === 0) return {file, customer, networks: listNetworks(customer), source, held: this.#held.get(file) ?? null, version: 'new'};
+    const uses = this.#node === null ? [] : findOwnAddresses(customer, this.#node);
+    if (uses.length === 0) return {file, customer, networks: source.claimant?.networks ?? listNetworks(customer), source, held: this.#held.get(file) ?? null, version: 'new'};
     const report = createReport(file, locate);
     for (const use of uses) report.problem(pathOfServer(use), describeOwnAddress(use));
     this.#problems.set(file, report.problems);
@@ -181,9 +185,16 @@ class CustomerMerge {
     return held === undefined ? [] : [{file: source.file, customer: held, networks: listNetworks(held), source, held, version: 'last_good'}];
   }
 
+  /** Where new versions are not in conflict with each other, it is about the others: as a rule a broken file or two. */
+  #listContested(): readonly Contender[] {
+    const contenders = [...this.candidates, ...this.#unserved];
+    const others = contenders.filter(({version}) => version !== 'new');
+    return this.#hasConflicts || others.length > CHANGES_COMPARED_MAX ? contenders : findContested<Contender>(contenders, others.map((other) => [null, other]));
+  }
+
   /** New versions that claim what another customer has. Only when nobody's right is older do both sides lose. */
   #findLosers(): ReadonlySet<Contender> {
-    const conflicts = findConflicts([...this.candidates, ...this.#unserved]).filter((conflict) => !isSafe(conflict, 0) || !isSafe(conflict, 1));
+    const conflicts = findConflicts(this.#listContested()).filter((conflict) => !isSafe(conflict, 0) || !isSafe(conflict, 1));
     const decided = conflicts.filter((conflict) => conflict.claims.some(({claimant}) => isHolder(claimant, conflict)));
     const losers = new Set<Contender>();
     for (const conflict of decided.length > 0 ? decided : conflicts) {
