@@ -2,7 +2,10 @@
 import type {LoginGuardSnapshot} from '#src/config/snapshot.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 
-/** `unclear`: the application has had trouble of its own, and has not said. */
+/**
+ * `unclear`: the application has had trouble of its own, or with the request, and has not said. A refusal of anything but the password must be no
+ * success: whoever leaves the password out would be forgiven, and be known for the account.
+ */
 export type LoginOutcome = 'success' | 'failure' | 'unclear';
 
 export function judgeLogin({status, fields}: Pick<ResponseHead, 'status' | 'fields'>, failure: LoginGuardSnapshot['failure']): LoginOutcome {
@@ -15,7 +18,8 @@ export function judgeLogin({status, fields}: Pick<ResponseHead, 'status' | 'fiel
     else if (name === 'set-cookie' && !hasCookie) hasCookie = setsCookie(fields.value(i), failure.cookie ?? '');
   }
   const isRedirectedBack = status >= 300 && status <= 399 && failure.redirectPaths.includes(pathOf(location));
-  return failure.statuses.includes(status) || isRedirectedBack || !hasCookie ? 'failure' : 'success';
+  if (failure.statuses.includes(status) || isRedirectedBack || !hasCookie) return 'failure';
+  return status >= 400 ? 'unclear' : 'success';
 }
 
 /** A cookie without a value is one that is taken away. */

@@ -151,6 +151,16 @@ describe('what counts', () => {
     assert.deepEqual(await statusesOf(connection, repeat(3, (index) => ({user: `user${index}`}))), [401, 401, 429]);
   });
 
+  test('what is no login at all is no success: it forgives nothing, and nobody is known for the account by it', async (context) => {
+    const stage = await start(context, {clientFailures: 100});
+    stage.upstream.respond = (request) => (request.body.endsWith('password=') ? 'HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n' : application(request));
+    const connection = await stage.proxy.connect(context);
+    const round: readonly Attempt[] = [...repeat(3, () => ({})), {password: ''}];
+    assert.deepEqual(await statusesOf(connection, [...round, ...round]), [401, 401, 401, 400, 401, 429, 429, 429], 'one client');
+    const clients = repeat(14, (index) => ({client: `203.0.113.${10 + index}`, user: 'bob'}));
+    assert.deepEqual((await statusesOf(connection, clients.flatMap((attempt) => [{...attempt, password: ''}, attempt]))).slice(-4), [429, 429, 429, 429], 'many clients');
+  });
+
   test('a failure is forgotten after its share of the window', async (context) => {
     const stage = await start(context);
     const connection = await stage.proxy.connect(context);
@@ -171,6 +181,7 @@ describe('what counts', () => {
     ['no cookie', {cookie: 'session'}, 'HTTP/1.1 200 OK\r\nset-cookie: other=1\r\n', true],
     ['a cookie that is taken away', {cookie: 'session'}, 'HTTP/1.1 200 OK\r\nset-cookie: session=; max-age=0\r\n', true],
     ['the cookie', {cookie: 'session'}, 'HTTP/1.1 200 OK\r\nset-cookie: session=abc; secure\r\n', false],
+    ['another status, without the cookie', {cookie: 'session'}, 'HTTP/1.1 404 Not Found\r\n', true],
     ['another status', {}, 'HTTP/1.1 404 Not Found\r\n', false],
     ['trouble of the application', {cookie: 'session'}, 'HTTP/1.1 500 Internal Server Error\r\n', false],
     ['an answer that is none', {}, 'hello\r\n', false],
