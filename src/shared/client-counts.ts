@@ -94,10 +94,19 @@ export class ClientCounts {
   /** Takes back what the thread of this view had counted: it died. Called by the control thread. */
   forgetThread(): void {
     for (let set = 0; set < this.#cells.length; set += this.#wordsPerSet) {
+      // Only looking at a set that was never used takes no memory for it, and a lock would.
+      if (!this.#isConcerned(set)) continue;
       const stamp = acquireLock(this.#cells, set);
       for (let way = 0; way < WAYS; way++) this.#forgetPart(set, way);
       releaseLock(this.#cells, set, stamp);
     }
+  }
+
+  /** The thread has a part of something there, or may have died with the set's lock. */
+  #isConcerned(set: number): boolean {
+    if ((Atomics.load(this.#cells, set) & 1) !== 0) return true;
+    for (let way = 0; way < WAYS; way++) if (this.#cells[this.#partAt(set, way)] !== 0) return true;
+    return false;
   }
 
   /** The total is added up anew: the thread may have died between two words. */

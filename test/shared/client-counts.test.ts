@@ -63,6 +63,21 @@ test('the part of a dead thread is forgotten, the others keep theirs', () => {
   }
 });
 
+test('a thread that died between two words, and with the lock, leaves nothing wrong behind', () => {
+  const buffer = new SharedArrayBuffer(ClientCounts.byteLength(2, 8)), cells = new Int32Array(buffer);
+  const [one, two] = [0, 1].map((thread) => new ClientCounts(buffer, 2, thread));
+  assert.ok(one !== undefined && two !== undefined);
+  one.add(1, 1, 3);
+  two.add(1, 1, 2);
+  // There is one set, which begins with its lock. The part is gone, and the total is not what it should be.
+  const part = cells.lastIndexOf(2);
+  cells[part] = 0;
+  cells[0] = 1;
+  two.forgetThread();
+  assert.equal(one.countOf(1, 1), 3);
+  assert.equal((cells[0] ?? 0) & 1, 0, 'the lock is free');
+});
+
 test('taking back what this thread has not counted is a bug that shows', () => {
   const [one, two] = createPair(4);
   two.tryAdd(1, 1, 1);
