@@ -189,6 +189,7 @@ export class Daemon {
       threads: this.#inForce.snapshot.node.threads,
       nodeCounters: this.#memory.nodeCounters,
       nodePlaces: this.#memory.places,
+      caps: () => this.#inForce.snapshot.node.caps,
       clock: () => performance.now(),
       revision: () => this.#inForce.snapshot.revision,
       customers: () => this.#inForce.assignments.values(),

@@ -4,7 +4,7 @@
  */
 import {setImmediate} from 'node:timers/promises';
 import {Registry, type Metric} from 'prom-client';
-import type {CertificateSnapshot} from '#src/config/snapshot.ts';
+import type {CapsSnapshot, CertificateSnapshot} from '#src/config/snapshot.ts';
 import {FAULT_CODES} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {histogramSamples, ReadCounter, ReadGauge, ReadHistogram, type Sample} from '#src/observe/read-metrics.ts';
@@ -69,6 +69,8 @@ export interface ExpositionSources {
   readonly threads: number;
   readonly nodeCounters: SlotRef;
   readonly nodePlaces: Readonly<Record<PlaceKind, Pick<PlaceMemory, 'node'>>>;
+  /** Those in force. */
+  readonly caps: () => CapsSnapshot;
   /** Monotonic milliseconds, the clock of the passive marks. */
   readonly clock: () => number;
   readonly revision: () => string;
@@ -128,7 +130,7 @@ export async function renderExposition(registry: Registry): Promise<string> {
   return `${parts.join('\n\n')}\n`;
 }
 
-function createNodeMetrics({nodeCounters, nodePlaces, threads, limitExcesses, ruleMatches, loginTotals}: ExpositionSources): Metric[] {
+function createNodeMetrics({caps, nodeCounters, nodePlaces, threads, limitExcesses, ruleMatches, loginTotals}: ExpositionSources): Metric[] {
   const readRow = (): Float64Array => sumRows(nodeCounters, NODE_ROW_LENGTH, threads);
   const readDifference = (opened: NodeColumn, closed: NodeColumn) => () => {
     const row = readRow();
@@ -141,6 +143,7 @@ function createNodeMetrics({nodeCounters, nodePlaces, threads, limitExcesses, ru
       readDifference('upstreamConnectionsOpened', 'upstreamConnectionsClosed')),
     new ReadGauge('torwart_handshakes_in_flight', 'TLS handshakes that are in flight.', () => single(new PlaceCount(nodePlaces.handshakes.node, threads, 0).total)),
     new ReadGauge('torwart_buffered_bytes', 'Memory that is held for clients.', () => single(new PlaceCount(nodePlaces.buffers.node, threads, 0).total * LIMITS.heldBlockBytes)),
+    new ReadGauge('torwart_caps', 'Caps of the node in force, by what they are on.', () => capSamples(caps())),
     new ReadCounter('torwart_faults_total', 'What went wrong with connections and requests, by fault code.', () => {
       const row = readRow();
       return FAULT_CODES.map(code => ({labels: {code}, value: row[faultColumn(code)] ?? 0}));
@@ -152,6 +155,11 @@ function createNodeMetrics({nodeCounters, nodePlaces, threads, limitExcesses, ru
     new ReadCounter('torwart_login_guard_total', 'What login guards have counted: attempts that failed, were delayed or refused, and clients that were banned.',
       () => loginTotals().map(({count, ...labels}) => ({labels, value: count}))),
   ];
+}
+
+function capSamples({bufferedBytesMax, connectionsMax, handshakesMax, requestsMax}: CapsSnapshot): Sample[] {
+  const values = {connections: connectionsMax, handshakes: handshakesMax, requests: requestsMax, buffered_bytes: bufferedBytesMax};
+  return Object.entries(values).map(([what, value]) => ({labels: {what}, value}));
 }
 
 function createCustomerMetrics({customers, threads}: ExpositionSources): Metric[] {

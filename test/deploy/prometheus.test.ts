@@ -21,7 +21,7 @@ const RULES = (parse(readSource('deploy/prometheus/alerts.yaml').text) as Rules)
 function exposedNames(): ReadonlySet<string> {
   const configuration = new SlotBook(1).assign(makeSnapshot('abc', [makeCustomer('acme')]));
   const registry = createExposition({
-    nodeCounters: {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, 1)), byteOffset: 0}, nodePlaces: createSharedMemory(1, 1).places,
+    nodeCounters: {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, 1)), byteOffset: 0}, nodePlaces: createSharedMemory(1, 1).places, caps: () => configuration.snapshot.node.caps,
     version: '1', threads: 1, clock: () => 0, revision: () => 'abc', isReady: () => true, isConfigSaved: () => true, threadReports: () => [], bans: () => ({node: 0, customer: 0, evicted: 0, isSaved: true}), fleet: () => ({isUp: true, exchanges: {done: 5, failed: 1}, untold: 2, bans: {adopted: 3, published: 4, refused: 5}}), limitExcesses: () => [{customer: '', limit: 'per-client', mode: 'enforce', count: 0}], ruleMatches: () => [], loginTotals: () => [],
     customers: () => configuration.assignments.values(),
     reload: () => ({counts: {success: 0, partial: 0, failure: 0}, lastSuccessMs: 0, lastDurationMs: 0, lastOutcome: 'success', staleCustomers: []}),

@@ -3,6 +3,7 @@ import {spawnSync} from 'node:child_process';
 import {test} from 'node:test';
 import type {PoolTlsSnapshot} from '#src/config/snapshot.ts';
 import {FAULT_CODES} from '#src/core/faults.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import {createSharedMemory} from '#src/control/shared-memory.ts';
 import {SlotBook} from '#src/control/slot-book.ts';
 import {createExposition, renderExposition, type ExpositionSources} from '#src/observe/exposition.ts';
@@ -21,7 +22,7 @@ function createSources(customers = [makeCustomer('acme')]): ExpositionSources & 
   const configuration = new SlotBook(THREADS).assign(makeSnapshot('abc123', customers));
   const node = {buffer: new SharedArrayBuffer(rowsByteLength(NODE_ROW_LENGTH, THREADS)), byteOffset: 0};
   return {
-    node, nodeCounters: node, nodePlaces: createSharedMemory(THREADS, 1).places, version: '1.2.3', threads: THREADS, clock: () => 1000, revision: () => 'abc123', isReady: () => true, isConfigSaved: () => true,
+    node, nodeCounters: node, nodePlaces: createSharedMemory(THREADS, 1).places, caps: () => configuration.snapshot.node.caps, version: '1.2.3', threads: THREADS, clock: () => 1000, revision: () => 'abc123', isReady: () => true, isConfigSaved: () => true,
     customers: () => configuration.assignments.values(),
     reload: () => ({counts: {success: 3, partial: 1, failure: 2}, lastSuccessMs: 1_700_000_000_000, lastDurationMs: 250, lastOutcome: 'partial', staleCustomers: [{customer: 'globex', isServed: true}, {customer: 'initech', isServed: false}]}),
     loginTotals: () => [{customer: 'acme', guard: 'shop', stage: 'limited', detection: 'stuffing', count: 4}],
@@ -63,6 +64,8 @@ test('the rows of all threads are added up', async () => {
   assert.equal(series.get('torwart_connections_total'), 7);
   for (const name of ['customer_connections_open', 'customer_handshakes_in_flight', 'requests_in_flight']) assert.equal(series.get(`torwart_${name}{customer="acme"}`), 7);
   assert.equal(series.get('torwart_handshakes_in_flight'), 2);
+  assert.deepEqual(['connections', 'buffered_bytes'].map((what) => series.get(`torwart_caps{what="${what}"}`)), [100, 2 ** 30]);
+  assert.equal(series.get('torwart_customer_buffered_bytes{customer="acme"}'), 7 * LIMITS.heldBlockBytes);
   assert.equal(series.get('torwart_connections_open'), 5);
   assert.equal(series.get('torwart_login_guard_total{customer="acme",guard="shop",stage="limited",detection="stuffing"}'), 4);
   assert.deepEqual([series.get('torwart_fleet_store_up'), series.get('torwart_fleet_exchanges_total{outcome="failed"}'), series.get('torwart_fleet_untold_total')], [1, 1, 2]);
