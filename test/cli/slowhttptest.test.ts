@@ -23,12 +23,13 @@ const PAUSE_MS = 5;
 const ENDED = 0.95 * SLOW;
 /** Far more than the kernel takes for a reader with a window of some bytes. */
 const LARGE = respond('x'.repeat(4 * 1024 * 1024)), SMALL = respond('ok');
-/** Long enough that the last slow client is there before the first one is ended. */
-const NODE_TEXT = `
+
+/** @param patience long enough that the last slow client is there before the first one is ended */
+const nodeText = (patience: string): string => `
 listeners: [{name: http, address: "127.0.0.1:0", protocol: http}]
 admin: {address: "127.0.0.1:0"}
 threads: 2
-timeouts: {request_head: 8s, request_body_idle: 8s, response_idle: 8s, drain: 1s}
+timeouts: {request_head: ${patience}, request_body_idle: ${patience}, response_idle: ${patience}, drain: 1s}
 caps: {connections: 5000, connections_per_client: 2500}
 log: {access: "off"}
 customers: customers/*.yaml
@@ -36,9 +37,10 @@ customers: customers/*.yaml
 
 /** What slowhttptest is told, and how its connections end. It sends or reads a few bytes a second: no connection is ever silent. */
 const ATTACKS = [
-  {name: 'heads', path: '/', fault: 'request_head_timeout', args: ['-H', '-i', '1', '-x', '10']},
-  {name: 'bodies', path: '/', fault: 'request_body_timeout', args: ['-B', '-i', '1', '-s', '8192', '-x', '10']},
-  {name: 'responses', path: '/large', fault: 'client_stalled', args: ['-X', '-n', '1', '-z', '5', '-w', '10', '-y', '20']},
+  {name: 'heads', path: '/', fault: 'request_head_timeout', patience: '8s', args: ['-H', '-i', '1', '-x', '10']},
+  {name: 'bodies', path: '/', fault: 'request_body_timeout', patience: '8s', args: ['-B', '-i', '1', '-s', '8192', '-x', '10']},
+  // Gigabytes go into the kernel's buffers first.
+  {name: 'responses', path: '/large', fault: 'client_stalled', patience: '20s', args: ['-X', '-n', '1', '-z', '5', '-w', '10', '-y', '20']},
 ] as const;
 
 function respond(body: string): Buffer {
@@ -64,9 +66,9 @@ interface Stage {
   readonly read: (metric: string) => Promise<number>;
 }
 
-async function startStage(context: TestContext): Promise<Stage> {
+async function startStage(context: TestContext, patience: string): Promise<Stage> {
   const config = await createConfigFolder(context);
-  await config.writeNode(NODE_TEXT);
+  await config.writeNode(nodeText(patience));
   await config.writeCustomer('acme', `
 customer: acme
 networks: [127.${NETWORK}.0.0/16]
@@ -121,9 +123,9 @@ class FastClient {
 
 const isMissing = spawnSync('slowhttptest', ['-h']).error !== undefined;
 
-for (const {name, path, fault, args} of ATTACKS) {
+for (const {name, path, fault, patience, args} of ATTACKS) {
   test(`${SLOW} slow clients at once (${name}) are ended and counted, and nobody else notices`, {skip: isMissing && 'slowhttptest is not installed'}, async (context) => {
-    const {torwart, port, read} = await startStage(context);
+    const {torwart, port, read} = await startStage(context, patience);
     const fast = [new FastClient(port, '127.0.0.2', true), new FastClient(port, '127.0.0.3', false)];
     const stopFast = () => Promise.all(fast.map((client) => client.stop()));
     context.after(stopFast);
