@@ -71,13 +71,17 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
   // The socket's events. They arrive through the listener's `attach…`.
 
   /**
-   * Bytes in the thread's one buffer, which the next read overwrites. A head is only looked at; of all else a copy is made.
+   * Bytes in the thread's one buffer, which the next read overwrites. A head is only looked at, and what is in a tunnel is handed on; of all
+   * else a copy is made.
    * @param length of what was read into `edge.readBuffer`
    */
   onLentData(length: number): void {
     const {readBuffer} = this.#edge;
     if (this.#phase === 'idle') this.#readHeads(readBuffer, length);
-    else this.#take(copyBytes(readBuffer, 0, length));
+    else if (this.#phase === 'tunnel') {
+      this.bytesReceived += length;
+      this.#handler?.onRequestBody(readBuffer, 0, length);
+    } else this.#take(copyBytes(readBuffer, 0, length));
   }
 
   /** The bytes are the connection's own: slices of them may be kept. */
@@ -94,14 +98,11 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
       case 'exchange':
       case 'surplus':
       case 'unread': this.#readDuringExchange(chunk); break;
-      case 'tunnel':
-        this.bytesReceived += chunk.length;
-        this.#handler?.onRequestBody(chunk, 0, chunk.length);
-        break;
       case 'lingering':
         this.#lingerBytes += chunk.length;
         if (this.#lingerBytes > LIMITS.lingerBytesMax) this.abort();
         break;
+      case 'tunnel':
       case 'closed':
     }
   }

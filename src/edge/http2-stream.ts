@@ -29,10 +29,11 @@ export class Http2Stream implements Downstream {
 
   // What the client sends behind the head.
 
-  /** The bytes are lent, and the handler may keep what it gets. */
+  /** The bytes are lent. */
   receive(bytes: Buffer, start: number, end: number): void {
     if (this.handler === null) return;
     if (this.#isTunnelAwaited) this.handler.onRequestFault('websocket_invalid');
+    else if (this.#stream.tunnel === 'open') this.handler.onRequestBody(bytes, start, end);
     else this.handler.onRequestBody(copyBytes(bytes, start, end), 0, end - start);
   }
 

@@ -1,4 +1,5 @@
 /** Requests as they leave over an HTTP/1.1 connection, in as few writes as there can be. The framing is always Torwart's own. */
+import {copyBytes} from '#src/core/bytes.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {CHUNK_END, lastChunk, chunkSizeLine, framingLine} from '#src/http1/encode.ts';
 import {BODY_CHUNKED} from '#src/http1/framing.ts';
@@ -64,6 +65,12 @@ export class RequestWriter {
       this.#socket.cork();
     }
     this.#writePiece(bytes);
+  }
+
+  /** Not part of a request: bytes of a tunnel. What is small leaves as a text, for which nothing is allocated outside of V8's heap. */
+  writeLent(bytes: Buffer, start: number, end: number): void {
+    if (end - start <= LIMITS.singleWriteBytesMax) this.#socket.writeText(bytes.toString('latin1', start, end));
+    else this.#socket.writeBytes(copyBytes(bytes, start, end));
   }
 
   end(trailers = ''): void {

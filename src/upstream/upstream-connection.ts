@@ -122,6 +122,11 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
     this.#waitIfBackedUp();
   }
 
+  sendLent(bytes: Buffer, start: number, end: number): void {
+    this.#writer.writeLent(bytes, start, end);
+    this.#waitIfBackedUp();
+  }
+
   sendContent(bytes: Buffer): void {
     this.#writer.write(bytes);
     this.#waitIfBackedUp();

@@ -90,8 +90,8 @@ export interface TunnelStream {
   readonly isBackedUp: boolean;
   /** What the endpoint has not taken yet. */
   readonly backlogBytes: number;
-  /** The bytes must not change afterwards. */
-  sendContent(bytes: Buffer): void;
+  /** The bytes are lent. */
+  sendLent(bytes: Buffer, start: number, end: number): void;
   /** The client's side has ended: what was sent leaves first, and the application may still have something to say. */
   endRequest(): void;
   pause(): void;
