@@ -8,7 +8,7 @@ import {normaliseTarget} from '#src/http1/path.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
 import {parseAuthority} from '#src/http1/request-target.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
-import {clientFragment, connectionFragment, customerFragment, endpointFragment, formatAccessLine, timeFragment, userAgentFragment, type AccessRecord} from '#src/observe/access-line.ts';
+import {closingFragment, customerFragment, endpointFragment, formatAccessLine, originFragment, requestFragment, timeFragment, userAgentFragment, type AccessRecord} from '#src/observe/access-line.ts';
 import {forwardedLines, identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
 import {FleetScope} from '#src/policy/fleet-scope.ts';
 import {HostTable} from '#src/policy/host-table.ts';
@@ -191,11 +191,10 @@ function decodeChunksStage(): Stage {
 function logStage(): Stage {
   const {target, userAgent, referer} = parsedRequest();
   const record: AccessRecord = {
-    timeFragment: timeFragment('2026-06-01T12:00:00.000Z'), customerFragment: customerFragment('acme', 'shop'), clientFragment: clientFragment('192.0.2.7'),
-    connectionFragment: connectionFragment('TLSv1.3', 'TLS_AES_128_GCM_SHA256'), endpointFragment: endpointFragment('10.0.0.1:3000'),
-    requestId: '0123456789abcdef', host: HOST,
-    method: 'GET', target, protocol: 'HTTP/1.1', status: 200, fault: null, bytesReceived: 512, bytesSent: 700, queueMs: 0.01, connectMs: 0,
-    firstByteMs: 1.234, totalMs: 1.345, userAgentFragment: userAgentFragment(userAgent), referer, accessFragment: '',
+    timeFragment: timeFragment('2026-06-01T12:00:00.000Z'), endpointFragment: endpointFragment('10.0.0.1:3000'), requestId: '0123456789abcdef',
+    originFragment: originFragment(customerFragment('acme', 'shop'), '192.0.2.7', 'TLSv1.3', 'TLS_AES_128_GCM_SHA256'),
+    requestFragment: requestFragment(HOST, 'GET', 'HTTP/1.1'), target, status: 200, fault: null, bytesReceived: 512, bytesSent: 700, queueMs: 0.01, connectMs: 0,
+    firstByteMs: 1.234, totalMs: 1.345, accessFragment: '', closingFragment: closingFragment(userAgentFragment(userAgent), referer),
   };
   return {
     name: 'format an access log line', operations: 100_000,

@@ -24,7 +24,7 @@ const HEADLINES: readonly string[] = [
 ];
 const HEADLINE_PEERS: readonly string[] = ['nginx', 'haproxy', 'http-proxy-3'];
 const EQUAL_PEERS: readonly string[] = ['nginx', 'nginx-stock', 'haproxy', 'torwart'];
-const BARE_PEERS: readonly string[] = ['nginx-bare', 'haproxy-bare', 'caddy', 'http-proxy-3', 'fast-proxy', 'node-undici'];
+const BARE_PEERS: readonly string[] = ['nginx-bare', 'haproxy-bare', 'caddy', 'http-proxy-3', 'fast-proxy', 'node-undici', 'node-relay'];
 
 /** A row a scenario, a column a peer: ratios of the column `key`, or of what the scenario is about. Peers without any ratio are left out. */
 function ratioTable(scenarios: readonly ScenarioResult[], peers: readonly string[], key: string | null): string[] {

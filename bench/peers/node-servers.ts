@@ -23,15 +23,21 @@ function readPackageVersion(name: string): string | null {
 /** A whole run has half an hour, and the libraries do not differ where it is about connections. */
 const LIBRARY_GROUPS = ['small', 'bare', 'bodies', 'tls'];
 
-function libraryPeer(name: string, packageName: string, speaks: readonly Protocol[], groups: readonly string[]): Peer {
+function nodePeer(name: string, findVersion: () => string | null, lacks: readonly string[], speaks: readonly Protocol[], groups: readonly string[]): Peer {
   const peer: Peer = {
-    name, program: name, lacks: BARE_LACKS, install: 'npm ci', hasCustomers: false, speaks, groups,
-    findVersion: () => Promise.resolve(readPackageVersion(packageName)),
+    name, program: name, lacks, install: 'npm ci', hasCustomers: false, speaks, groups,
+    findVersion: () => Promise.resolve(findVersion()),
     start: (work, sites) => launchPeer(work, peer, place => prepare(work, place, sites, `./${name}-server.ts`)),
   };
   return peer;
 }
 
+function libraryPeer(name: string, packageName: string, speaks: readonly Protocol[], groups: readonly string[]): Peer {
+  return nodePeer(name, () => readPackageVersion(packageName), BARE_LACKS, speaks, groups);
+}
+
 export const HTTP_PROXY_3 = libraryPeer('http-proxy-3', 'http-proxy-3', ['websocket'], [...LIBRARY_GROUPS, 'large', 'handshakes', 'websocket', 'idle-connections', 'slow']);
 export const FAST_PROXY = libraryPeer('fast-proxy', 'fast-proxy', [], LIBRARY_GROUPS);
 export const NODE_UNDICI = libraryPeer('node-undici', 'undici', [], LIBRARY_GROUPS);
+/** No proxy, but the floor under one. */
+export const NODE_RELAY = nodePeer('node-relay', () => process.version, ['HTTP', ...BARE_LACKS], ['websocket'], ['small', 'tls', 'websocket']);

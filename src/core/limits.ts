@@ -111,8 +111,8 @@ export const LIMITS = {
   fleetLedgerKeysMax: 16_384,
   /** What `torwart` asks the daemon over the admin socket. */
   adminRequestBytesMax: 16 * 1024,
-  /** A User-Agent field that a connection remembers for its next log line. */
-  memoUserAgentLengthMax: 512,
+  /** A User-Agent field, or a request line's part, that a connection remembers for its next log line. */
+  memoFragmentLengthMax: 512,
   wheelTickMs: 250,
   loggedValueBytesMax: 2 * 1024,
   /** HTTP/2. Streams and windows are those of Envoy's advice for edge proxies, but for the larger window of a stream: uploads need it. */

@@ -8,6 +8,7 @@ import type {ClientPatience} from '#src/core/patience.ts';
 import type {Authority} from '#src/http1/request-target.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
+import {LineMemo} from '#src/observe/line-memo.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import type {ConnectionPlace} from '#src/edge/connection-place.ts';
@@ -57,16 +58,12 @@ export interface ConnectionMemo {
   authority: Authority | null;
   /** The Host and forwarded fields for the upstream, or empty. */
   forwardedLines: string;
-  /** Fragments of the access log's line, or empty. */
-  clientFragment: string;
-  connectionFragment: string;
-  /** The field and its fragment. */
-  userAgent: string;
-  userAgentFragment: string;
+  /** Of the access log. */
+  readonly line: LineMemo;
 }
 
 export function createMemo(place: ConnectionPlace, time: TimeAccount): ConnectionMemo {
-  return {place, time, turn: null, isLate: false, host: '', authority: null, forwardedLines: '', clientFragment: '', connectionFragment: '', userAgent: '', userAgentFragment: ''};
+  return {place, time, turn: null, isLate: false, host: '', authority: null, forwardedLines: '', line: new LineMemo()};
 }
 
 /** What a handler knows of its client, and can do to it. */

@@ -9,21 +9,14 @@ import {flattenText} from '#src/core/text.ts';
  */
 export interface AccessRecord {
   readonly timeFragment: string;
-  readonly customerFragment: string;
-  readonly clientFragment: string;
-  readonly connectionFragment: string;
+  readonly originFragment: string;
   readonly endpointFragment: string;
   /** Only token characters. */
   readonly requestId: string;
-  /** The host as matched; empty where the request named no valid one. */
-  readonly host: string;
-  /** A token, or empty. */
-  readonly method: string;
-  /** `HTTP/1.1` */
-  readonly protocol: string;
+  readonly requestFragment: string;
   /** Target as the client sent it. */
   readonly target: string;
-  /** 0 where no response was begun. */
+  /** 0 where no response was begun; below 1000. */
   readonly status: number;
   readonly fault: FaultCode | null;
   readonly bytesReceived: number;
@@ -32,11 +25,9 @@ export interface AccessRecord {
   readonly connectMs: number;
   readonly firstByteMs: number;
   readonly totalMs: number;
-  /** Made by `userAgentFragment`. */
-  readonly userAgentFragment: string;
-  readonly referer: string;
   /** What access control says, see `accessFragment`; mostly empty. */
   readonly accessFragment: string;
+  readonly closingFragment: string;
 }
 
 /** The beginning of a line. @param time RFC 3339 */
@@ -48,22 +39,36 @@ export function customerFragment(customer: string, pool: string): string {
   return flattenText(`,"customer":${quote(customer)},"pool":${quote(pool)}`);
 }
 
-export function clientFragment(address: string): string {
-  return flattenText(`,"client":"${address}"`);
-}
-
-/** Both are empty in cleartext. */
-export function connectionFragment(tlsVersion: string, tlsCipher: string): string {
-  return flattenText(`,"tls_version":"${tlsVersion}","tls_cipher":"${tlsCipher}"`);
+/**
+ * Whose request of whom it was.
+ * @param address of the client
+ * @param tlsVersion empty in cleartext, like `tlsCipher`
+ */
+export function originFragment(customer: string, address: string, tlsVersion: string, tlsCipher: string): string {
+  return flattenText(`${customer},"client":"${address}","tls_version":"${tlsVersion}","tls_cipher":"${tlsCipher}"`);
 }
 
 /** @param endpoint address and port, or empty where no upstream was asked */
 export function endpointFragment(endpoint: string): string {
-  return flattenText(`,"upstream":"${endpoint}"`);
+  return flattenText(`,"upstream":"${endpoint}","request_id":"`);
+}
+
+/**
+ * @param host as matched; empty where the request named no valid one
+ * @param method a token, or empty
+ * @param protocol `HTTP/1.1`
+ */
+export function requestFragment(host: string, method: string, protocol: string): string {
+  return `","host":"${host}","method":"${method}","protocol":"${protocol}","path":`;
 }
 
 export function userAgentFragment(userAgent: string): string {
   return flattenText(`,"user_agent":${quote(userAgent)}`);
+}
+
+/** The end of a line. @param userAgent made by `userAgentFragment` */
+export function closingFragment(userAgent: string, referer: string): string {
+  return `${userAgent},"referer":${quoteUrl(referer)}}\n`;
 }
 
 /** Everything that is not printable ASCII, and what JSON gives a meaning to. */
@@ -145,11 +150,26 @@ export function accessFragment(limit: string, rule: string, user: string): strin
   return (limit === '' ? '' : `,"limit":"${limit}"`) + (rule === '' ? '' : `,"rule":"${rule}"`) + (user === '' ? '' : `,"user":${quote(user)}`);
 }
 
+function outcomeFragment(status: number, fault: string): string {
+  return `,"status":${status},"fault":${fault},"bytes_in":`;
+}
+
+const STATUSES = 600;
+/** Of requests without a fault, which most are. */
+const OUTCOMES: readonly string[] = Array.from({length: STATUSES}, (_, status) => flattenText(outcomeFragment(status, 'null')));
+
+/** Most go out at once, over a connection that is there. */
+const WITHOUT_WAIT = ',"queue_ms":0.000,"connect_ms":0.000,"first_byte_ms":';
+
+function waitFragment(queueMs: number, connectMs: number): string {
+  if (queueMs === 0 && connectMs === 0) return WITHOUT_WAIT;
+  return `,"queue_ms":${formatMs(queueMs)},"connect_ms":${formatMs(connectMs)},"first_byte_ms":`;
+}
+
 export function formatAccessLine(record: AccessRecord): string {
-  const {fault} = record;
-  return `${record.timeFragment}${record.customerFragment}${record.clientFragment}${record.connectionFragment}${record.endpointFragment}`
-    + `,"request_id":"${record.requestId}","host":"${record.host}","method":"${record.method}","protocol":"${record.protocol}","path":${quoteUrl(record.target)}`
-    + `,"status":${record.status}${fault === null ? ',"fault":null,"bytes_in":' : `,"fault":"${fault}","bytes_in":`}${record.bytesReceived},"bytes_out":${record.bytesSent}`
-    + `,"queue_ms":${formatMs(record.queueMs)},"connect_ms":${formatMs(record.connectMs)},"first_byte_ms":${formatMs(record.firstByteMs)},"duration_ms":${formatMs(record.totalMs)}${record.accessFragment}`
-    + `${record.userAgentFragment},"referer":${quoteUrl(record.referer)}}\n`;
+  const {status, fault} = record;
+  const outcome = fault === null ? OUTCOMES[status] ?? outcomeFragment(status, 'null') : outcomeFragment(status, `"${fault}"`);
+  return `${record.timeFragment}${record.originFragment}${record.endpointFragment}${record.requestId}${record.requestFragment}${quoteUrl(record.target)}`
+    + `${outcome}${record.bytesReceived},"bytes_out":${record.bytesSent}${waitFragment(record.queueMs, record.connectMs)}${formatMs(record.firstByteMs)}`
+    + `,"duration_ms":${formatMs(record.totalMs)}${record.accessFragment}${record.closingFragment}`;
 }

@@ -1,9 +1,7 @@
 /** What became of one request: filled on the way, counted and logged at the end. */
 import type {FaultCode} from '#src/core/faults.ts';
-import {LIMITS} from '#src/core/limits.ts';
-import {equalTexts, flattenText} from '#src/core/text.ts';
-import type {ConnectionMemo, Downstream} from '#src/edge/request-handler.ts';
-import {accessFragment, clientFragment, connectionFragment, customerFragment, endpointFragment, formatAccessLine, userAgentFragment, type AccessRecord} from '#src/observe/access-line.ts';
+import type {Downstream} from '#src/edge/request-handler.ts';
+import {accessFragment, customerFragment, endpointFragment, formatAccessLine, type AccessRecord} from '#src/observe/access-line.ts';
 import {CUSTOMER, durationColumn} from '#src/shared/counters.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
@@ -24,11 +22,10 @@ export class RequestRecord implements AccessRecord {
   connectedMs = 0;
   respondedMs = 0;
   totalMs = 0;
-  protocol = '';
   timeFragment = '';
-  clientFragment = '';
-  connectionFragment = '';
-  userAgentFragment = '';
+  originFragment = '';
+  requestFragment = '';
+  closingFragment = '';
   readonly #facts: RequestFacts;
 
   constructor(facts: RequestFacts) {
@@ -61,17 +58,12 @@ export class RequestRecord implements AccessRecord {
     gateway.accessLog.append(formatAccessLine(this));
   }
 
-  #takeFragments(downstream: Downstream): void {
-    const {memo, peer, tls} = downstream;
-    if (memo.clientFragment === '') {
-      memo.clientFragment = clientFragment(peer.address);
-      memo.connectionFragment = connectionFragment(tls?.version ?? '', tls?.cipher ?? '');
-    }
-    const {client} = this.#facts;
-    this.clientFragment = client === peer || client === null ? memo.clientFragment : clientFragment(client.address);
-    this.connectionFragment = memo.connectionFragment;
-    this.userAgentFragment = findUserAgentFragment(memo, this.#facts.userAgent);
-    this.protocol = downstream.protocol;
+  #takeFragments({memo: {line}, peer, protocol, tls}: Downstream): void {
+    const {client, host, method, referer, route, site, userAgent} = this.#facts;
+    const customer = route?.logFragment ?? site?.customer.logFragment ?? NO_CUSTOMER;
+    this.originFragment = line.origin(customer, (client ?? peer).address, tls?.version ?? '', tls?.cipher ?? '');
+    this.requestFragment = line.request(host, method, protocol);
+    this.closingFragment = line.closing(userAgent, referer);
   }
 
   #countForCustomer(): void {
@@ -90,26 +82,11 @@ export class RequestRecord implements AccessRecord {
     counters[bucket] = (counters[bucket] as number) + 1;
   }
 
-  get customerFragment(): string { return this.#facts.route?.logFragment ?? this.#facts.site?.customer.logFragment ?? NO_CUSTOMER; }
   get endpointFragment(): string { return this.endpoint?.logFragment ?? NO_ENDPOINT; }
   get requestId(): string { return this.#facts.requestId; }
-  get host(): string { return this.#facts.host; }
-  get method(): string { return this.#facts.method; }
   get target(): string { return this.#facts.target; }
-  get referer(): string { return this.#facts.referer; }
   get accessFragment(): string { return accessFragment(this.#facts.limit, this.#facts.rule, this.#facts.user); }
   get queueMs(): number { return this.dispatchedMs === 0 ? 0 : this.dispatchedMs - this.#facts.startedMs; }
   get connectMs(): number { return this.connectedMs === 0 ? 0 : this.connectedMs - this.dispatchedMs; }
   get firstByteMs(): number { return this.respondedMs === 0 ? 0 : this.respondedMs - this.#facts.startedMs; }
-}
-
-/** Nearly always the same for all requests of a connection. A long one is not kept, because idle connections would be made large with it. */
-function findUserAgentFragment(memo: ConnectionMemo, userAgent: string): string {
-  if (memo.userAgentFragment !== '' && equalTexts(memo.userAgent, userAgent)) return memo.userAgentFragment;
-  const fragment = userAgentFragment(userAgent);
-  if (userAgent.length <= LIMITS.memoUserAgentLengthMax) {
-    memo.userAgent = flattenText(userAgent);
-    memo.userAgentFragment = fragment;
-  }
-  return fragment;
 }

@@ -1,0 +1,56 @@
+/**
+ * What the log lines of one connection have in common, kept from one request to the next as finished text: nearly always it is the same
+ * client that asks the same customer. A line from few pieces costs half of one from many, and is less to throw away.
+ */
+import {LIMITS} from '#src/core/limits.ts';
+import {equalTexts, flattenText} from '#src/core/text.ts';
+import {closingFragment, originFragment, requestFragment, userAgentFragment} from '#src/observe/access-line.ts';
+
+/** One a connection. All texts here are copies: a slice would keep the whole head that it is of. */
+export class LineMemo {
+  #customerFragment = '';
+  #address = '';
+  #origin = '';
+  #host = '';
+  #method = '';
+  #protocol = '';
+  #request = '';
+  #userAgent = '';
+  #userAgentFragment = '';
+  /** Without a referer. */
+  #closing = '';
+
+  /** @param customerFragment made by `customerFragment`; the others as in `originFragment` */
+  origin(customerFragment: string, address: string, tlsVersion: string, tlsCipher: string): string {
+    if (this.#origin !== '' && this.#customerFragment === customerFragment && this.#address === address) return this.#origin;
+    this.#customerFragment = customerFragment;
+    this.#address = address;
+    this.#origin = originFragment(customerFragment, address, tlsVersion, tlsCipher);
+    return this.#origin;
+  }
+
+  /** Parameters as in `requestFragment`. A long host is not kept, because idle connections would be made large with it. */
+  request(host: string, method: string, protocol: string): string {
+    if (this.#request !== '' && this.#host === host && this.#method === method && this.#protocol === protocol) return this.#request;
+    const fragment = requestFragment(host, method, protocol);
+    if (fragment.length <= LIMITS.memoFragmentLengthMax) {
+      this.#host = flattenText(host);
+      this.#method = flattenText(method);
+      this.#protocol = protocol;
+      this.#request = flattenText(fragment);
+    }
+    return fragment;
+  }
+
+  /** Parameters as in `closingFragment`, but that the user agent is the field. */
+  closing(userAgent: string, referer: string): string {
+    if (this.#closing === '' || !equalTexts(this.#userAgent, userAgent)) {
+      const fragment = userAgentFragment(userAgent);
+      if (userAgent.length > LIMITS.memoFragmentLengthMax) return closingFragment(fragment, referer);
+      this.#userAgent = flattenText(userAgent);
+      this.#userAgentFragment = fragment;
+      this.#closing = flattenText(closingFragment(fragment, ''));
+    }
+    return referer === '' ? this.#closing : closingFragment(this.#userAgentFragment, referer);
+  }
+}
