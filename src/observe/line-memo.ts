@@ -21,7 +21,7 @@ export class LineMemo {
   #closing = '';
 
   /** @param customerFragment made by `customerFragment`; the others as in `originFragment` */
-  origin(customerFragment: string, address: string, tlsVersion: string, tlsCipher: string): string {
+  findOrigin(customerFragment: string, address: string, tlsVersion: string, tlsCipher: string): string {
     if (this.#origin !== '' && this.#customerFragment === customerFragment && this.#address === address) return this.#origin;
     this.#customerFragment = customerFragment;
     this.#address = address;
@@ -30,7 +30,7 @@ export class LineMemo {
   }
 
   /** Parameters as in `requestFragment`. A long host is not kept, because idle connections would be made large with it. */
-  request(host: string, method: string, protocol: string): string {
+  findRequest(host: string, method: string, protocol: string): string {
     if (this.#request !== '' && this.#host === host && this.#method === method && this.#protocol === protocol) return this.#request;
     const fragment = requestFragment(host, method, protocol);
     if (fragment.length <= LIMITS.memoFragmentLengthMax) {
@@ -43,7 +43,7 @@ export class LineMemo {
   }
 
   /** Parameters as in `closingFragment`, but that the user agent is the field. */
-  closing(userAgent: string, referer: string): string {
+  findClosing(userAgent: string, referer: string): string {
     if (this.#closing === '' || !equalTexts(this.#userAgent, userAgent)) {
       const fragment = userAgentFragment(userAgent);
       if (userAgent.length > LIMITS.memoFragmentLengthMax) return closingFragment(fragment, referer);

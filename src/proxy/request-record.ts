@@ -61,9 +61,9 @@ export class RequestRecord implements AccessRecord {
   #takeFragments({memo: {line}, peer, protocol, tls}: Downstream): void {
     const {client, host, method, referer, route, site, userAgent} = this.#facts;
     const customer = route?.logFragment ?? site?.customer.logFragment ?? NO_CUSTOMER;
-    this.originFragment = line.origin(customer, (client ?? peer).address, tls?.version ?? '', tls?.cipher ?? '');
-    this.requestFragment = line.request(host, method, protocol);
-    this.closingFragment = line.closing(userAgent, referer);
+    this.originFragment = line.findOrigin(customer, (client ?? peer).address, tls?.version ?? '', tls?.cipher ?? '');
+    this.requestFragment = line.findRequest(host, method, protocol);
+    this.closingFragment = line.findClosing(userAgent, referer);
   }
 
   #countForCustomer(): void {
