@@ -4,9 +4,11 @@
  */
 import type {TLSSocket} from 'node:tls';
 import type {PlaceAccount, PlaceAccounts} from '#src/balance/fair-places.ts';
+import type {TimeAccount, Waiter} from '#src/balance/time-account.ts';
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {ConnectionPlace} from '#src/edge/connection-place.ts';
 import type {Edge} from '#src/edge/edge.ts';
@@ -18,11 +20,16 @@ export interface HandshakeEvents {
   explainFailure(code: string): FaultCode;
 }
 
-export class Handshake extends Deadlined {
+export class Handshake extends Deadlined implements Waiter {
   /** That the connection will have. */
   readonly place: ConnectionPlace;
+  nextWaiter: Waiter | null = null;
+  waitingSinceMs = Number.NaN;
   readonly #edge: Edge;
   readonly #peer: ClientIdentity;
+  /** Whose time signing takes, and what begins it once the name is known. */
+  #time: TimeAccount | null = null;
+  #sign: (() => void) | null = null;
   #socket: TLSSocket | null = null;
   #events: HandshakeEvents | null = null;
   #account: PlaceAccount | null = null;
@@ -59,6 +66,26 @@ export class Handshake extends Deadlined {
     this.#fault = this.place.take(accounts) ?? this.#edge.places.handshakes.takeForCustomer(accounts.handshakes);
     if (this.#fault === null) this.#account = accounts.handshakes;
     return this.#fault;
+  }
+
+  /** Signing is most of what a handshake takes. Where the thread is busy with this customer, it waits for its turn. */
+  sign(time: TimeAccount, sign: () => void): void {
+    const {clock, timeMeter: {shares}} = this.#edge;
+    clock.refresh();
+    this.#time = time;
+    this.#sign = sign;
+    if (shares.mustWait(time, clock.nowMs)) shares.wait(time, this, clock.nowMs);
+    else this.proceed(0);
+  }
+
+  proceed(waitedMs: number): void {
+    const time = this.#time, sign = this.#sign;
+    this.#sign = null;
+    if (!this.#isPending || time === null || sign === null) return;
+    this.#edge.timeMeter.chargeFixed(time, LIMITS.handshakeMs);
+    if (waitedMs <= LIMITS.timeWaitMsMax) return sign();
+    time.count('timeRefusals', 1);
+    this.lose('time_share_exceeded');
   }
 
   #succeed(events: HandshakeEvents): void {

@@ -169,8 +169,10 @@ export class Listener {
     const certificate = this.#certificates.find(serverName.toLowerCase());
     const accounts = certificate === undefined ? undefined : this.#edge.findAccounts(certificate.customer);
     const fault = accounts === undefined ? null : handshake.assign(accounts);
-    if (fault === null) done(null, certificate?.context);
-    else done(new Error(fault));
+    const time = certificate === undefined ? undefined : this.#edge.findCustomerTime(certificate.customer);
+    if (fault !== null) done(new Error(fault));
+    else if (time === undefined) done(null, certificate?.context);
+    else handshake.sign(time, () => done(null, certificate?.context));
   }
 
   #onSecure(socket: TLSSocket, peer: ClientIdentity, handshake: Handshake): ClientConnection | Http2Connection | null {
@@ -195,7 +197,7 @@ export class Listener {
     }
     const Connection = socket.alpnProtocol === 'h2' ? Http2Connection : ClientConnection;
     const time = edge.findCustomerTime(facts.customer) ?? edge.timeMeter.strangers;
-    edge.timeMeter.chargeFixed(time, socket.isSessionReused() ? LIMITS.resumptionMs : LIMITS.handshakeMs);
+    if (socket.isSessionReused()) edge.timeMeter.chargeFixed(time, LIMITS.resumptionMs);
     const connection = new Connection(edge, socket, {peer, listener: this.snapshot, tls: facts, place: handshake.place, time});
     attach(edge, socket, connection);
     return connection;

@@ -143,6 +143,30 @@ test('over TLS a connection is its customer\'s from the handshake on', async (co
   assert.equal(waits(set, 'quiet'), 0);
 });
 
+test('handshakes wait before they sign', async (context) => {
+  const set = await stage(context);
+  await introduce(context, set);
+  const flood = await Promise.all(Array.from({length: 100}, () => set.proxy.connectTls(context, {servername: 'flood.test'})));
+  assert.equal(flood.filter(({isSecure}) => isSecure).length, 100);
+  assert.ok(waits(set, 'flood') > 0);
+  const quiet = await set.proxy.connectTls(context, {servername: 'quiet.test'});
+  assert.deepEqual([quiet.isSecure, waits(set, 'quiet')], [true, 0]);
+  assert.deepEqual(set.proxy.faults(), {});
+});
+
+test('a handshake that has waited for too long ends its connection', async (context) => {
+  const set = await stage(context);
+  await introduce(context, set);
+  const connecting = Array.from({length: 100}, () => set.proxy.connectTls(context, {servername: 'flood.test'}));
+  await untilSomeWait(set);
+  set.proxy.time.pass(LIMITS.timeWaitMsMax + 1);
+  const refused = (await Promise.all(connecting)).filter(({isSecure}) => !isSecure).length;
+  assert.ok(refused > 0 && refused < 100);
+  assert.deepEqual(set.proxy.faults(), {time_share_exceeded: refused});
+  assert.equal(set.proxy.customerCounter('flood', 'timeRefusals'), refused);
+  await eventually('all places for handshakes are free', () => set.proxy.placesOf('handshakes', 'flood') === 0);
+});
+
 test('the streams of one connection wait as well', async (context) => {
   const set = await stage(context);
   await introduce(context, set);
