@@ -47,6 +47,8 @@ export const LIMITS = {
   authResponseBytesMax: 64 * 1024,
   /** UTF-16 code units of the account that an attempt to log in names. */
   loginAccountLengthMax: 256,
+  /** Fields of a form that is an attempt to log in: PHP looks at no more (`max_input_vars`). */
+  loginFieldsMax: 1000,
   /** Attempts that wait at the same time, in one thread; further ones are refused. */
   loginsDelayedMax: 1024,
   /** A further ban is twice as long until so much time has passed without; a client that has logged in is remembered as long for its account. */

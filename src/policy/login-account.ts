@@ -58,6 +58,8 @@ function readForm(text: string, field: string): string | null {
 }
 
 function readPairs(pairs: readonly string[], field: string): string | null {
+  // What stands further behind is there for some and not for others.
+  if (pairs.length > LIMITS.loginFieldsMax) return null;
   const wanted = keysOf(field);
   let account = '';
   let isFound = false;

@@ -36,7 +36,7 @@ const READ: readonly (readonly [what: string, account: string | null, expected: 
   ['wide letters', form('user_name=%EF%BC%A1lice'), 'alice'],
   ['a field in another, beside its siblings', nested('user[email]=alice&user[password]=x&authenticity_token=y'), 'alice'],
   ['brackets in escapes', nested('user%5Bemail%5D=alice&user%5Bpassword%5D=x'), 'alice'],
-  ['no such field, among many names', nested(Array.from({length: 5000}, (_, i) => `user[p${i}]=x`).join('&')), ''],
+  ['no such field, among many names', nested(Array.from({length: LIMITS.loginFieldsMax}, (_, i) => `user[p${i}]=x`).join('&')), ''],
   ['nothing but brackets, of which a quadratic reader never gets done', form('['.repeat(1024 * 1024)), ''],
   ['the same behind a name that has an end', form(`a[]${'['.repeat(1024 * 1024)}`), ''],
   ['no such field', form('password=x'), ''],
@@ -53,6 +53,8 @@ describe('what is read', () => {
 });
 
 const REFUSED: readonly (readonly [what: string, account: string | null])[] = [
+  ['more fields than PHP looks at', form(`${'a=b&'.repeat(LIMITS.loginFieldsMax)}user_name=victim`)],
+  ['more fields in the query than PHP looks at', form('', FORM, `${'a=b&'.repeat(LIMITS.loginFieldsMax)}user_name=victim`)],
   ['the field twice', form('user_name=victim&user_name=other')],
   ['the field twice with the same value', form('user_name=victim&user_name=victim')],
   ['the field as a list', form('user_name[]=victim')],
