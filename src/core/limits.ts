@@ -49,8 +49,9 @@ export const LIMITS = {
   loginAccountLengthMax: 256,
   /** Fields of a form that is an attempt to log in: PHP looks at no more (`max_input_vars`). */
   loginFieldsMax: 1000,
-  /** Attempts that wait at the same time, in one thread; further ones are refused. */
+  /** Attempts that wait at the same time, in one thread, and those of one customer; further ones are refused. */
   loginsDelayedMax: 1024,
+  loginsDelayedPerCustomerMax: 256,
   /** A further ban is twice as long until so much time has passed without; a client that has logged in is remembered as long for its account. */
   banLevelMs: 24 * 3_600_000,
   loginTrustMs: 30 * 24 * 3_600_000,

@@ -1,7 +1,6 @@
 /** One attempt to log in, from its body to the application's answer. */
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
-import {LIMITS} from '#src/core/limits.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
@@ -62,17 +61,16 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
   }
 
   #delay(keys: LoginKeys, facts: RequestFacts, listener: VerdictListener): Verdict | PendingVerdict {
-    const {snapshot, parts: {clock, tally, wheel}} = this.#guard;
+    const {snapshot, parts: {clock, wheel}} = this.#guard;
     const {delayMs, detection} = this.#guard.findDelay(keys);
     if (delayMs === 0) return this.#admit();
     this.#guard.count('delayed', detection, keys.client);
     if (!snapshot.isEnforced) return this.#admit();
-    if (tally.delayed >= LIMITS.loginsDelayedMax) {
+    if (!this.#guard.beginWait()) {
       facts.retryAfterMs = delayMs;
       this.#release();
       return {type: 'refused', fault: 'login_limited'};
     }
-    tally.delayed++;
     this.#listener = listener;
     wheel.arm(this, clock.nowMs + delayMs);
     return this;
@@ -85,7 +83,7 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
   onDeadline(): void {
     const listener = this.#listener;
     this.#listener = null;
-    this.#guard.parts.tally.delayed--;
+    this.#guard.endWait();
     listener?.onVerdict(this.#admit());
   }
 
@@ -99,7 +97,7 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
   cancel(): void {
     if (this.#listener === null) return;
     this.#listener = null;
-    this.#guard.parts.tally.delayed--;
+    this.#guard.endWait();
     this.#guard.parts.wheel.disarm(this);
     this.#release();
   }

@@ -27,6 +27,11 @@ export interface LoginGuardParts {
   readonly ban: (order: BanOrder) => void;
 }
 
+/** Attempts of a customer that wait at this moment. */
+export interface WaitingLogins {
+  count: number;
+}
+
 interface Bucket {
   readonly keyHigh: number;
   readonly keyLow: number;
@@ -50,9 +55,11 @@ export class LoginGuard {
   readonly snapshot: LoginGuardSnapshot;
   readonly parts: LoginGuardParts;
   readonly #customer: string;
+  readonly #waiting: WaitingLogins;
 
-  constructor(parts: LoginGuardParts, customer: string, snapshot: LoginGuardSnapshot) {
+  constructor(parts: LoginGuardParts, customer: string, snapshot: LoginGuardSnapshot, waiting: WaitingLogins) {
     this.parts = parts;
+    this.#waiting = waiting;
     this.#customer = customer;
     this.snapshot = snapshot;
   }
@@ -108,6 +115,20 @@ export class LoginGuard {
       if (share > worst.share) worst = {share, detection};
     }
     return {delayMs: Math.max(0, worst.share - 0.5) * 2 * this.snapshot.delayMaxMs, detection: worst.detection};
+  }
+
+  /** False where too many wait: of all customers, or of this one, so that nobody takes the places of others. */
+  beginWait(): boolean {
+    const {tally} = this.parts;
+    if (tally.delayed >= LIMITS.loginsDelayedMax || this.#waiting.count >= LIMITS.loginsDelayedPerCustomerMax) return false;
+    tally.delayed++;
+    this.#waiting.count++;
+    return true;
+  }
+
+  endWait(): void {
+    this.parts.tally.delayed--;
+    this.#waiting.count--;
   }
 
   /** An attempt has been refused. Whoever goes on is banned. */

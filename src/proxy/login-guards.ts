@@ -7,7 +7,10 @@ import {LoginGuard, type LoginGuardParts} from '#src/proxy/login-guard.ts';
 export type LoginGuardsBuilder = (customer: string, guards: readonly LoginGuardSnapshot[]) => LoginGuards | null;
 
 export function createLoginGuardsBuilder(parts: LoginGuardParts): LoginGuardsBuilder {
-  return (customer, guards) => (guards.length === 0 ? null : new LoginGuards(guards.map((guard) => new LoginGuard(parts, customer, guard))));
+  return (customer, guards) => {
+    const waiting = {count: 0};
+    return guards.length === 0 ? null : new LoginGuards(guards.map((guard) => new LoginGuard(parts, customer, guard, waiting)));
+  };
 }
 
 export class LoginGuards {

@@ -3,7 +3,7 @@ import type {LoginEvents} from '#src/shared/messages.ts';
 
 export class LoginTally {
   readonly #events = new Map<string, LoginEvents>();
-  /** Attempts that wait at this moment. */
+  /** Attempts that wait at this moment, for all guards. */
   delayed = 0;
 
   count(event: Omit<LoginEvents, 'count'>): void {

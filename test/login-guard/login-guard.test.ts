@@ -245,6 +245,31 @@ describe('what is done', () => {
     assert.deepEqual(counted(stage), {'failed none': 4, 'delayed brute_force': 1});
   });
 
+  test('a customer whose logins are attacked leaves others the room to wait', async (context) => {
+    const upstream = await FakeUpstream.start(context);
+    upstream.respond = application;
+    const own = guarded(upstream.port, {delayMaxMs: 4_000, pairFailures: 2, clientFailures: 100, accountFailures: 100_000});
+    const other = {...own, name: 'other', sites: [site(['other.test'], [route('/')])]};
+    const proxy = await ProxyHarness.start(context, {node: BEHIND_PROXY, customers: [own, other]});
+    const attempts = repeat(LIMITS.loginsDelayedPerCustomerMax + 1, (index) => ({client: `203.0.${index >> 8}.${index & 255}`}));
+    const connection = await proxy.connect(context);
+    assert.deepEqual(new Set(await statusesOf(connection, attempts)), new Set([401]));
+    const waiting = await Promise.all(attempts.map(() => proxy.connect(context)));
+    for (const [index, client] of waiting.entries()) client.send(attemptText(attempts[index] ?? {}));
+    await eventually('one is refused', () => proxy.fault('login_limited') === 1);
+    await settle();
+    assert.equal(upstream.requests.length, attempts.length, 'the others wait');
+    const [neighbour] = attempts;
+    const elsewhere = (attempt: Attempt): string => attemptText(attempt).replace('acme.test', 'other.test');
+    connection.send(elsewhere(neighbour ?? {}));
+    assert.equal(statusOf(await connection.response()), 401);
+    connection.send(elsewhere(neighbour ?? {}));
+    await settle();
+    assert.deepEqual([connection.received, proxy.fault('login_limited')], ['', 1]);
+    proxy.pass(5_000);
+    assert.equal(statusOf(await connection.response()), 401);
+  });
+
   test('who goes away while waiting has tried nothing', async (context) => {
     const stage = await start(context, {delayMaxMs: 4_000, pairFailures: 5, clientFailures: 100});
     await statusesOf(await stage.proxy.connect(context), repeat(3, () => ({})));
