@@ -99,7 +99,9 @@ export const LIMITS = {
   timeWaitMsMax: 1_000,
   /** What an event takes outside of what its handler can measure: the kernel's and Node's part of a read, and of each byte of it. */
   eventMs: 0.003,
-  eventByteMs: 1e-6,
+  eventByteMs: 5e-7,
+  /** What a read of a long response takes. */
+  bodyReadMs: 0.06,
   /** What opening and closing a connection takes, and a TLS handshake, also one that resumes a session. */
   connectionMs: 0.03,
   handshakeMs: 0.4,

@@ -3,6 +3,7 @@
  * exactly one valid response ends the connection; it is then never used again.
  */
 import type {Socket} from 'node:net';
+import type {Waiter} from '#src/balance/time-account.ts';
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
@@ -20,13 +21,15 @@ import {TimedRequest} from '#src/upstream/timed-request.ts';
 import type {Upstream} from '#src/upstream/upstream.ts';
 import {tellEnd, type ResponseBodyHandler, type ResponseHandler, type TunnelStream, type UpgradeHandler, type UpstreamStream} from '#src/upstream/upstream-stream.ts';
 
-export class UpstreamConnection extends TimedRequest implements UpstreamStream, TunnelStream, BodySink {
+export class UpstreamConnection extends TimedRequest implements UpstreamStream, TunnelStream, BodySink, Waiter {
   readonly endpoint: UpstreamEndpoint;
   /** Bytes of the current response. */
   bytesReceived = 0;
   /** When it last answered; NaN where it never has. */
   idleSinceMs = Number.NaN;
   isConnected = false;
+  nextWaiter: Waiter | null = null;
+  waitingSinceMs = Number.NaN;
   readonly #socket: Socket;
   readonly #writer: RequestWriter;
   readonly #body = new BodyDecoder();
@@ -43,6 +46,10 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
   #isReusable = false;
   /** Where more is known than that the connection has ended. */
   #closeFault: FaultCode | null = null;
+  /** Not read because its client is the slower one; because its customer's turn has to come first; and the next read has been charged. */
+  #isShut = false;
+  #isResting = false;
+  #isPrepaid = false;
   /** Part of a head. */
   #stash: Buffer | null = null;
 
@@ -80,7 +87,7 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
   }
 
   get isReused(): boolean { return this.idleSinceMs >= 0; }
-  protected get isReadPaused(): boolean { return this.#socket.isPaused(); }
+  protected get isReadPaused(): boolean { return this.#isShut || this.#isResting; }
   get isRequestBegun(): boolean { return this.isConnected; }
   get isBackedUp(): boolean { return this.#writer.isBackedUp; }
   get backlogBytes(): number { return this.#writer.backlogBytes; }
@@ -146,14 +153,34 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
     else if (this.#phase === 'body') this.waitForBody();
   }
 
-  pause(): void {
-    this.#socket.pause();
+  pause(): void { this.#adjustReading(true); }
+  resume(): void { this.#adjustReading(false); }
+
+  #adjustReading(isShut = this.#isShut): void {
+    this.#isShut = isShut;
+    if (this.isReadPaused) this.#socket.pause();
+    else this.#socket.resume();
     if (this.#phase === 'body') this.waitForBody();
   }
 
-  resume(): void {
-    this.#socket.resume();
-    if (this.#phase === 'body') this.waitForBody();
+  /** After a read: one more of a long response waits for its turn, where the thread is busy with this customer. */
+  #settle(length: number): void {
+    const {timeMeter, clock} = this.upstream, {time} = this.endpoint;
+    if (!this.#isPrepaid) timeMeter.chargeEvent(time, length);
+    this.#isPrepaid = false;
+    if (this.#phase !== 'body' || this.#isResting || !timeMeter.shares.mustWait(time, clock.nowMs)) return;
+    this.#isResting = true;
+    this.#adjustReading();
+    timeMeter.shares.wait(time, this, clock.nowMs);
+  }
+
+  /** Its turn is a read that is yet to come: without its price, all that wait would have theirs at once. */
+  proceed(): void {
+    this.#isResting = false;
+    if (this.#phase !== 'body') return;
+    this.#isPrepaid = !this.#isShut;
+    if (this.#isPrepaid) this.upstream.timeMeter.chargeFixed(this.endpoint.time, LIMITS.bodyReadMs);
+    this.#adjustReading();
   }
 
   /** The request is given up, and with it the connection: what it would still say belongs to nobody. */
@@ -185,7 +212,7 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
     } catch (error) {
       giveUp(this, error, this.upstream.reportBug);
     }
-    this.upstream.timeMeter.chargeEvent(this.endpoint.time, length);
+    this.#settle(length);
     return true;
   }
 
@@ -299,7 +326,7 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
       this.idleSinceMs = this.upstream.clock.nowMs;
       this.endpoint.idle.push(this);
       // The last bytes may have been the ones too many, after which nobody waits for more.
-      if (this.#socket.isPaused()) this.#socket.resume();
+      if (this.isReadPaused) this.resume();
       this.wait('keep_alive', this.upstream.keepAliveMs);
     } else this.destroy();
     tellEnd(handler, null, this.upstream.reportBug, this.#body.trailers);

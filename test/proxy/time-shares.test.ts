@@ -183,6 +183,19 @@ test('the streams of one connection wait as well', async (context) => {
   assert.deepEqual(set.proxy.faults(), {});
 });
 
+test('long responses wait between two reads, and arrive whole', async (context) => {
+  const set = await stage(context), body = '0123456789abcdef'.repeat(2 ** 16);
+  await introduce(context, set);
+  set.upstream.respond = () => `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  const flood = await connectAll(context, set, 20);
+  for (let round = 0; round < 2; round++) {
+    for (const client of flood) client.send(get('flood'));
+    for (const answer of await answersOf(flood)) assert.ok(answer.body === body);
+  }
+  assert.ok(waits(set, 'flood') > 100, `${waits(set, 'flood')} waits`);
+  assert.deepEqual(set.proxy.faults(), {});
+});
+
 test('clients that go away while they wait leave nothing behind', async (context) => {
   const set = await stage(context);
   await introduce(context, set);
