@@ -39,6 +39,9 @@ export const HEX_VALUE = tabulate((byte) => {
 /** ASCII upper case to lower case; every other byte is itself. */
 export const LOWER = tabulate((byte) => (byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte));
 
+/** As a CGI environment takes the characters of names: lower case, and `-` for `_` and `.` (RFC 3875 §4.1.18; PHP does it to dots). */
+export const FOLDED = tabulate((byte) => (TOKEN_CLASS[byte] === FOLDING ? 0x2d : LOWER[byte] as number));
+
 /** Set in `NAME_CHARACTER` for the characters that fold. */
 export const FOLDING_MARK = 0x80;
 

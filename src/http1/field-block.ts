@@ -4,7 +4,7 @@
  */
 import type {FaultCode} from '#src/core/faults.ts';
 import {COLON, CR, FOLDING_MARK, LF, NAME_CHARACTER, SPACE, TAB, VALUE_CLASS} from '#src/http1/characters.ts';
-import {FOLDING_NAME, identifyField, nextHash} from '#src/http1/field-names.ts';
+import {FOLDING_KNOWN, FOLDING_NAME, identifyField, identifyFolding, nextHash} from '#src/http1/field-names.ts';
 
 /** The bytes so far are a valid beginning. */
 export const INCOMPLETE = -1;
@@ -27,7 +27,7 @@ export class FieldBlock {
   /** The head as latin1 text; offsets of fields are relative to its start. */
   text = '';
   count = 0;
-  /** Fields whose name folds (`_`, `.`) and that must be dropped and counted. */
+  /** Fields whose name folds (`_`, `.`): of a request, dropped and counted. */
   foldingCount = 0;
   fault: FaultCode = 'head_invalid';
   readonly numbers: Uint8Array;
@@ -98,7 +98,7 @@ export class FieldBlock {
     this.numbers[this.count] = number;
     this.text += line;
     this.count++;
-    if (number === FOLDING_NAME) this.foldingCount++;
+    if (number === FOLDING_NAME || number === FOLDING_KNOWN) this.foldingCount++;
     return true;
   }
 
@@ -162,7 +162,7 @@ export class FieldBlock {
     if ((marks & FOLDING_MARK) === 0) {
       this.numbers[this.count] = identifyField(bytes, lineStart, nameEnd, hash);
     } else {
-      this.numbers[this.count] = FOLDING_NAME;
+      this.numbers[this.count] = identifyFolding(bytes, lineStart, nameEnd);
       this.foldingCount++;
     }
     this.count++;

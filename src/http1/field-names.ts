@@ -2,7 +2,7 @@
  * The field names that Torwart decides about. A name is recognised from its bytes while they are validated, without making a
  * string of it; every other field is 0 (`OTHER`) and is copied as it stands.
  */
-import {LOWER} from '#src/http1/characters.ts';
+import {FOLDED} from '#src/http1/characters.ts';
 
 /**
  * What some frameworks and servers take for the path, the method or the client although anybody can send it: `X-Original-URL` and
@@ -45,11 +45,13 @@ export const FIELD = numberNames();
 export const FORWARDED_OTHER = NAMES.length + 1;
 /** A field that the message's own Connection field named (RFC 9110 §7.6.1): it ends at this hop. */
 export const NAMED_BY_CONNECTION = NAMES.length + 2;
-/** A name with `_` or `.`: dropped, because a CGI environment cannot tell it from the same name with `-`. */
+/** A name with `_` or `.`: dropped from requests, because a CGI environment cannot tell it from the same name with `-`. */
 export const FOLDING_NAME = NAMES.length + 3;
+/** The same, and the name with `-` is a known one: dropped from responses too. */
+export const FOLDING_KNOWN = NAMES.length + 4;
 /** A further line of cookies, which stand in the first one (`RequestHead`). */
-export const JOINED_COOKIE = NAMES.length + 4;
-export const FIELD_NUMBERS = NAMES.length + 5;
+export const JOINED_COOKIE = NAMES.length + 5;
+export const FIELD_NUMBERS = NAMES.length + 6;
 
 /**
  * A bit for each field of which there is one at most (RFC 9110 §5.3), and by which servers decide whom they serve or how they read the body: of
@@ -84,10 +86,11 @@ function buildTable(): Uint8Array {
 
 const TABLE = buildTable();
 
-function equalsIgnoringCase(bytes: Uint8Array, start: number, end: number, name: string): boolean {
+/** Case and folding: of a name that does not fold, case alone. */
+function equalsFolded(bytes: Uint8Array, start: number, end: number, name: string): boolean {
   if (end - start !== name.length) return false;
   for (let i = 0; i < name.length; i++) {
-    if (LOWER[bytes[start + i] as number] !== name.charCodeAt(i)) return false;
+    if (FOLDED[bytes[start + i] as number] !== name.charCodeAt(i)) return false;
   }
   return true;
 }
@@ -97,11 +100,18 @@ export function identifyField(bytes: Uint8Array, start: number, end: number, has
   for (let at = hash & (TABLE_SIZE - 1); ; at = (at + 1) & (TABLE_SIZE - 1)) {
     const number = TABLE[at] as number;
     if (number === 0) break;
-    if (equalsIgnoringCase(bytes, start, end, NAMES[number - 1] as string)) return number;
+    if (equalsFolded(bytes, start, end, NAMES[number - 1] as string)) return number;
   }
   const prefixEnd = start + FORWARDED_PREFIX.length;
-  if (end > prefixEnd && equalsIgnoringCase(bytes, start, prefixEnd, FORWARDED_PREFIX)) return FORWARDED_OTHER;
+  if (end > prefixEnd && equalsFolded(bytes, start, prefixEnd, FORWARDED_PREFIX)) return FORWARDED_OTHER;
   return OTHER;
+}
+
+/** Number of the name in `bytes[start, end)`, which has `_` or `.` in it. */
+export function identifyFolding(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0;
+  for (let at = start; at < end; at++) hash = nextHash(hash, FOLDED[bytes[at] as number] as number);
+  return identifyField(bytes, start, end, hash) === OTHER ? FOLDING_NAME : FOLDING_KNOWN;
 }
 
 /** Number of a lower-case name, `OTHER` where it is not known. */

@@ -3,7 +3,7 @@
  * table ready to be used.
  */
 import {LOWER, SPACE, TAB, TOKEN_CLASS, FOLDING, VALUE_CLASS} from '#src/http1/characters.ts';
-import {FIELD, FOLDING_NAME, OTHER, identifyField, nextHash} from '#src/http1/field-names.ts';
+import {FIELD, OTHER, identifyField, identifyFolding, nextHash} from '#src/http1/field-names.ts';
 import {ENTRY_OVERHEAD_BYTES} from '#src/http2/static-table.ts';
 
 /** What a field means to the reader of a head. `PLAIN` is copied as it stands. */
@@ -62,7 +62,7 @@ export function readFieldName(bytes: Buffer, start: number, end: number): FieldN
     hash = nextHash(hash, byte);
   }
   if (end === start) return {text, number: OTHER, role: ROLE.MALFORMED};
-  if ((classes & FOLDING) !== 0) return {text, number: FOLDING_NAME, role: ROLE.PLAIN};
+  if ((classes & FOLDING) !== 0) return {text, number: identifyFolding(bytes, start, end), role: ROLE.PLAIN};
   const number = identifyField(bytes, start, end, hash);
   return {text, number, role: ROLES.get(number) ?? (text === 'priority' ? ROLE.PRIORITY : ROLE.PLAIN)};
 }

@@ -1,14 +1,14 @@
 /** Which fields of a request reach the application (RFC 9110 §7.6.1 and what attackers do with the rest). */
 import type {FieldChangesSnapshot} from '#src/config/snapshot.ts';
 import {copyFields, type FieldBlock} from '#src/http1/field-block.ts';
-import {CLAIMS, FIELD, FIELD_NUMBERS, FOLDING_NAME, FORWARDED_OTHER, JOINED_COOKIE, NAMED_BY_CONNECTION, fieldNumber} from '#src/http1/field-names.ts';
+import {CLAIMS, FIELD, FIELD_NUMBERS, FOLDING_KNOWN, FOLDING_NAME, FORWARDED_OTHER, JOINED_COOKIE, NAMED_BY_CONNECTION, fieldNumber} from '#src/http1/field-names.ts';
 
 /** Hop-by-hop, framing, what Torwart writes itself, `Proxy` ("httpoxy", CVE-2016-5385), and what would go past what Torwart has decided. */
 const NEVER_FORWARDED: readonly number[] = [
   FIELD.host, FIELD['content-length'], FIELD['transfer-encoding'], FIELD.connection, FIELD['keep-alive'], FIELD['proxy-connection'],
   FIELD.te, FIELD.trailer, FIELD.upgrade, FIELD['http2-settings'], FIELD.expect, FIELD.forwarded, FIELD['x-forwarded-for'],
   FIELD['x-forwarded-proto'], FIELD['x-forwarded-host'], FIELD['x-forwarded-port'], FIELD['x-real-ip'], FIELD['x-request-id'],
-  FIELD['proxy-authorization'], FIELD.proxy, FORWARDED_OTHER, NAMED_BY_CONNECTION, FOLDING_NAME, JOINED_COOKIE,
+  FIELD['proxy-authorization'], FIELD.proxy, FORWARDED_OTHER, NAMED_BY_CONNECTION, FOLDING_NAME, FOLDING_KNOWN, JOINED_COOKIE,
   ...CLAIMS.map((name) => FIELD[name]),
 ];
 

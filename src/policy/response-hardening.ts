@@ -1,19 +1,20 @@
 /** Which fields of a response reach the client, and the defaults that every response carries unless somebody decided otherwise. */
 import type {FieldChangesSnapshot} from '#src/config/snapshot.ts';
 import {copyFields} from '#src/http1/field-block.ts';
-import {FIELD, NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
+import {FIELD, FOLDING_KNOWN, NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
 import {SECURITY_BITS, type ResponseHead} from '#src/http1/response-head.ts';
 import {isEmpty, planFields, type FieldPlan} from '#src/policy/request-hardening.ts';
 
 /**
  * Hop-by-hop, framing, what tells an attacker which software answers, and `Alt-Svc`: an application must not send clients to a
- * listener that is not this one.
+ * listener that is not this one. And what folds into a name that Torwart knows (`transfer_encoding`), in case that somebody between here and
+ * the client folds; other names with `_` or `.` are in honest use in responses (metadata of object stores and of gRPC).
  */
 const NEVER_FORWARDED: readonly number[] = [
   FIELD['content-length'], FIELD['transfer-encoding'], FIELD.connection, FIELD['keep-alive'], FIELD['proxy-connection'], FIELD.te,
   FIELD.trailer, FIELD.upgrade, FIELD['proxy-authenticate'], FIELD['proxy-authentication-info'], FIELD.server, FIELD['x-powered-by'],
   FIELD['x-aspnet-version'], FIELD['x-aspnetmvc-version'], FIELD['x-generator'], FIELD['x-runtime'], FIELD['x-version'],
-  FIELD['alt-svc'], NAMED_BY_CONNECTION,
+  FIELD['alt-svc'], NAMED_BY_CONNECTION, FOLDING_KNOWN,
 ];
 
 /** The defaults. `bit` is set in `ResponseHead.securityFields` where the application sent the field itself. */

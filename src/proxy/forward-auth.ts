@@ -1,7 +1,7 @@
 /** Forward authentication: another application of the same customer decides whether a request may be served, and says whose it is. */
 import type {AuthSnapshot, CustomerSnapshot, ForwardAuthSnapshot} from '#src/config/snapshot.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
-import {FOLDING_NAME, JOINED_COOKIE, NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
+import {FOLDING_KNOWN, FOLDING_NAME, JOINED_COOKIE, NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import {forwardedLines} from '#src/policy/client-identity.ts';
 import type {UpstreamPool} from '#src/upstream/pool.ts';
@@ -55,7 +55,7 @@ function selectFields(fields: FieldBlock, names: ReadonlySet<string>): string {
   let lines = '';
   for (let i = 0; i < fields.count; i++) {
     const number = fields.numbers[i];
-    if (number === FOLDING_NAME || number === JOINED_COOKIE || number === NAMED_BY_CONNECTION || !names.has(fields.name(i).toLowerCase())) continue;
+    if (number === FOLDING_NAME || number === FOLDING_KNOWN || number === JOINED_COOKIE || number === NAMED_BY_CONNECTION || !names.has(fields.name(i).toLowerCase())) continue;
     lines += `${fields.name(i)}: ${fields.value(i)}\r\n`;
   }
   return lines;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
 import {
-  FIELD, FIELD_NUMBERS, FOLDING_NAME, FORWARDED_OTHER, JOINED_COOKIE, NAMED_BY_CONNECTION, OTHER, fieldNumber, identifyField, nextHash,
+  FIELD, FIELD_NUMBERS, FOLDING_KNOWN, FOLDING_NAME, FORWARDED_OTHER, JOINED_COOKIE, NAMED_BY_CONNECTION, OTHER, fieldNumber, identifyField, identifyFolding, nextHash,
 } from '#src/http1/field-names.ts';
 import {testProperty} from '#test/support/property.ts';
 
@@ -16,7 +16,7 @@ function identify(name: string): number {
 }
 
 test('every known name has a number of its own, and so have the classes', () => {
-  const numbers = [OTHER, ...Object.values(FIELD), FORWARDED_OTHER, NAMED_BY_CONNECTION, FOLDING_NAME, JOINED_COOKIE];
+  const numbers = [OTHER, ...Object.values(FIELD), FORWARDED_OTHER, NAMED_BY_CONNECTION, FOLDING_NAME, FOLDING_KNOWN, JOINED_COOKIE];
   assert.equal(new Set(numbers).size, numbers.length);
   assert.equal(FIELD_NUMBERS, numbers.length);
   assert.equal(Math.max(...numbers), FIELD_NUMBERS - 1);
@@ -50,6 +50,18 @@ test('a longer name that falls into the same place of the table is another name'
       assert.equal(identify(name + suffix), expected, name + suffix);
     }
   }
+});
+
+test('what folds into a known name is told from what folds into any other', () => {
+  const fold = (name: string): number => identifyFolding(Buffer.from(`x-${name}-y`, 'latin1'), 2, 2 + name.length);
+  for (const name of NAMES.filter((known) => known.includes('-'))) {
+    for (const mark of ['_', '.']) {
+      assert.equal(fold(name.replace('-', mark)), FOLDING_KNOWN, name);
+      assert.equal(fold(name.toUpperCase().replaceAll('-', mark)), FOLDING_KNOWN, name);
+      assert.equal(fold(`${name}${mark}x`), name.startsWith('x-forwarded-') || name === 'x-forwarded' ? FOLDING_KNOWN : FOLDING_NAME, name);
+    }
+  }
+  for (const name of ['_', 'x_y', 'content_lengt', 'contentlength_']) assert.equal(fold(name), FOLDING_NAME, name);
 });
 
 test('the rest of the x-forwarded family has one number', () => {

@@ -12,7 +12,7 @@ import * as fc from 'fast-check';
 import {BodyDecoder} from '#src/http1/body-decoder.ts';
 import {lastChunk, CHUNK_END, chunkSizeLine, framingLine} from '#src/http1/encode.ts';
 import {copyFields} from '#src/http1/field-block.ts';
-import {FIELD, FIELD_NUMBERS, FOLDING_NAME, JOINED_COOKIE, NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
+import {FIELD, FIELD_NUMBERS, FOLDING_KNOWN, FOLDING_NAME, JOINED_COOKIE, NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
 import {BODY_CHUNKED} from '#src/http1/framing.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
 import {REQUESTS, mutate} from '#test/http1/messages.ts';
@@ -69,7 +69,7 @@ function joinCookies(message: Message): Message {
 }
 
 const DROPPED = new Uint8Array(FIELD_NUMBERS);
-for (const number of [FIELD['content-length'], FIELD['transfer-encoding'], FIELD.connection, FOLDING_NAME, JOINED_COOKIE, NAMED_BY_CONNECTION]) DROPPED[number] = 1;
+for (const number of [FIELD['content-length'], FIELD['transfer-encoding'], FIELD.connection, FOLDING_NAME, FOLDING_KNOWN, JOINED_COOKIE, NAMED_BY_CONNECTION]) DROPPED[number] = 1;
 
 function encode(head: RequestHead, parts: readonly string[]): string {
   const body = head.bodyLength === BODY_CHUNKED

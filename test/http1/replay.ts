@@ -5,7 +5,7 @@
 import {LIMITS} from '#src/core/limits.ts';
 import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
 import {INCOMPLETE, INVALID, type FieldBlock} from '#src/http1/field-block.ts';
-import {FOLDING_NAME, JOINED_COOKIE, NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
+import {FOLDING_KNOWN, FOLDING_NAME, JOINED_COOKIE, NAMED_BY_CONNECTION} from '#src/http1/field-names.ts';
 import {BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
 import {normaliseTarget} from '#src/http1/path.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
@@ -213,7 +213,7 @@ class ResponseSide implements Side {
 function describeFields(fields: FieldBlock): string[] {
   return Array.from({length: fields.count}, (_, i) => {
     const number = fields.numbers[i];
-    const word = number === FOLDING_NAME ? 'dropped' : number === NAMED_BY_CONNECTION ? 'hop' : number === JOINED_COOKIE ? 'joined' : 'field';
+    const word = number === FOLDING_NAME || number === FOLDING_KNOWN ? 'dropped' : number === NAMED_BY_CONNECTION ? 'hop' : number === JOINED_COOKIE ? 'joined' : 'field';
     return `${word} ${fields.name(i)}: ${fields.value(i)}`;
   });
 }

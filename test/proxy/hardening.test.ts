@@ -152,6 +152,13 @@ describe('responses', () => {
     assert.deepEqual(response.fields.map(([name]) => name).sort(), ['content-length', 'date', 'x-kept', ...Object.keys(DEFAULTS)].sort());
   });
 
+  test('have no second framing for whoever folds names, and keep honest names with an underscore or a dot', async (context) => {
+    const fields = ['transfer_encoding: chunked', 'Content.Length: 3', 'Keep_Alive: timeout=5', 'X_Frame_Options: ALLOWALL', 'X-Amz-Meta-User_id: 1', 'x.trace: 2'];
+    upstream.respond = () => `HTTP/1.1 200 OK\r\n${fields.join('\r\n')}\r\ncontent-length: 0\r\n\r\n`;
+    const response = await ask(context);
+    assert.deepEqual(response.fields.filter(([name]) => /[_.]/.test(name)), [['x-amz-meta-user_id', '1'], ['x.trace', '2']]);
+  });
+
   test('have one date: the application\'s, or Torwart\'s', async (context) => {
     assert.deepEqual(fieldsOf(await ask(context), 'date'), [new Date(trusting.time.unixMs()).toUTCString()]);
     upstream.respond = () => 'HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 0\r\n\r\n';

@@ -13,8 +13,8 @@ export interface StrictMessage {
 
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\/[!-~]*) HTTP\/1\.1$/;
 const STATUS_LINE = /^HTTP\/1\.1 [1-5][0-9]{2} [\t -~\x80-\xff]*$/;
-/** One space, no blanks around the value, and none of the characters that a CGI environment folds. */
-const FIELD_LINE = /^([!#$%&'*+\-^`|~0-9A-Za-z]+): ((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)$/;
+/** One space, and no blanks around the value. */
+const FIELD_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)$/;
 const LENGTH = /^(?:0|[1-9][0-9]*)$/;
 const CHUNK_LINE = /^(?:0|[1-9a-f][0-9a-f]*)$/;
 /** Fields that two servers would understand in two ways if they came twice. */
@@ -23,6 +23,10 @@ const ONLY_ONCE = new Set(['host', 'content-length', 'transfer-encoding', 'conte
 function refuse(why: string, text: string): never {
   throw new Error(`${why}: ${JSON.stringify(text.slice(0, 300))}`);
 }
+
+/** What a CGI environment folds: no name of a request, and none of a response that frames it for whoever folds. */
+const FOLDING = /[._]/;
+const FRAMING = new Set(['content-length', 'transfer-encoding', 'keep-alive', 'proxy-connection']);
 
 interface Head extends Omit<StrictMessage, 'body'> {
   readonly end: number;
@@ -38,6 +42,8 @@ function readHead(text: string, startLinePattern: RegExp): Head {
     return [(name ?? '').toLowerCase(), value ?? ''] as const;
   });
   const names = fields.map(([name]) => name);
+  const isRequest = startLinePattern === REQUEST_LINE;
+  for (const name of names) if (FOLDING.test(name) && (isRequest || FRAMING.has(name.replaceAll(/[._]/g, '-')))) refuse('a name that folds', name);
   for (const name of ONLY_ONCE) if (names.filter((other) => other === name).length > 1) refuse(`${name} twice`, text);
   return {startLine, fields, end: end + 4};
 }
