@@ -6,29 +6,31 @@ import {readFileSync} from 'node:fs';
 import {connect, createServer, type OnReadOpts, type Socket} from 'node:net';
 import {createSecureContext} from 'node:tls';
 import {openCleartextSocket, openSecureSocket, takeConnections, type AcceptedHandle} from '#src/edge/accepted-sockets.ts';
+import {BufferPool} from '#src/core/buffer-pool.ts';
 import {SocketWriter} from '#src/transport/socket-writer.ts';
 
 const {HTTP_PORT, HTTPS_PORT, BACKEND_PORT, CERT, KEY} = process.env;
 
-const buffer = Buffer.allocUnsafeSlow(128 * 1024);
+const buffer = Buffer.allocUnsafeSlow(128 * 1024), pool = new BufferPool(buffer.length, 32);
 
 interface Side {
   writer: SocketWriter | null;
 }
 
-/** What is read of one socket is written to the other side's. As text, which needs no copy of the buffer. */
+/** What is read of one socket is written to the other side's. */
 function readInto(other: Side): OnReadOpts {
   return {
     buffer,
     callback: (length) => {
-      other.writer?.writeText(buffer.toString('latin1', 0, length));
+      other.writer?.addLent(buffer, 0, length);
+      other.writer?.flush();
       return true;
     },
   };
 }
 
 function open(side: Side, socket: Socket, isCleartext: boolean): void {
-  side.writer = new SocketWriter(socket, isCleartext);
+  side.writer = new SocketWriter(socket, isCleartext, pool);
 }
 
 function endTogether(first: Socket, second: Socket): void {

@@ -7,7 +7,7 @@ import type {PlaceAccount} from '#src/balance/fair-places.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
-import {copyBytes, keepBytes} from '#src/core/bytes.ts';
+import {copyBytes} from '#src/core/bytes.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {withoutRates, type ClientPatience} from '#src/core/patience.ts';
 import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
@@ -70,39 +70,29 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
 
   // The socket's events. They arrive through the listener's `attach…`.
 
-  /**
-   * Bytes in the thread's one buffer, which the next read overwrites. A head is only looked at, and what is in a tunnel is handed on; of all
-   * else a copy is made.
-   * @param length of what was read into `edge.readBuffer`
-   */
+  /** @param length of what was read into `edge.readBuffer`, which the next read overwrites: whatever is kept is copied */
   onLentData(length: number): void {
     const {readBuffer} = this.#edge;
-    if (this.#phase === 'idle') this.#readHeads(readBuffer, length);
-    else if (this.#phase === 'tunnel') {
-      this.bytesReceived += length;
-      this.#handler?.onRequestBody(readBuffer, 0, length);
-    } else this.#take(copyBytes(readBuffer, 0, length));
-  }
-
-  /** The bytes are the connection's own: slices of them may be kept. */
-  #take(chunk: Buffer): void {
     switch (this.#phase) {
-      case 'idle': this.#readHeads(chunk, chunk.length); break;
+      case 'idle': this.#readHeads(readBuffer, 0, length); break;
       case 'head': {
-        const bytes = this.#stash === null ? chunk : Buffer.concat([this.#stash, chunk]);
+        const chunk = readBuffer.subarray(0, length), bytes = this.#stash === null ? chunk : Buffer.concat([this.#stash, chunk]);
         this.#stash = null;
-        this.#readHeads(bytes, bytes.length, chunk);
+        this.#readHeads(bytes, 0, bytes.length, chunk);
         break;
       }
       case 'queued':
       case 'exchange':
       case 'surplus':
-      case 'unread': this.#readDuringExchange(chunk); break;
+      case 'unread': this.#readDuringExchange(readBuffer, length); break;
+      case 'tunnel':
+        this.bytesReceived += length;
+        this.#handler?.onRequestBody(readBuffer, 0, length);
+        break;
       case 'lingering':
-        this.#lingerBytes += chunk.length;
+        this.#lingerBytes += length;
         if (this.#lingerBytes > LIMITS.lingerBytesMax) this.abort();
         break;
-      case 'tunnel':
       case 'closed':
     }
   }
@@ -153,17 +143,20 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
 
   // Reading requests.
 
-  /** @param fresh the newest piece of `bytes`, where part of a head was here before */
-  #readHeads(bytes: Buffer, length: number, fresh: Buffer = bytes): void {
-    const {requestHead: head, clock, timeouts, readBuffer} = this.#edge;
-    let at = 0;
+  /**
+   * @param bytes lent, or kept from before
+   * @param fresh the newest piece of `bytes`, where part of a head was here before
+   */
+  #readHeads(bytes: Buffer, start: number, end: number, fresh: Buffer = bytes): void {
+    const {requestHead: head, clock, timeouts} = this.#edge;
+    let at = start;
     this.#isReadingHeads = true;
-    while (at < length && (this.#phase === 'idle' || this.#phase === 'head')) {
+    while (at < end && (this.#phase === 'idle' || this.#phase === 'head')) {
       // A head can only have become complete, or wrong in another way than before, with a line end or at its limit.
-      const isWorthParsing = this.#phase === 'idle' || fresh.includes(0x0a) || fresh.includes(0x0d) || length > LIMITS.requestHeadBytesMax / 2;
-      const end = isWorthParsing ? head.parse(bytes, at, length) : INCOMPLETE;
-      if (end === INCOMPLETE || end === INVALID) {
-        const fault = end === INVALID ? head.fault : this.#keep(keepBytes(bytes, at, length, readBuffer));
+      const isWorthParsing = this.#phase === 'idle' || fresh.includes(0x0a) || fresh.includes(0x0d) || end - at > LIMITS.requestHeadBytesMax / 2;
+      const headEnd = isWorthParsing ? head.parse(bytes, at, end) : INCOMPLETE;
+      if (headEnd === INCOMPLETE || headEnd === INVALID) {
+        const fault = headEnd === INVALID ? head.fault : this.#keep(copyBytes(bytes, at, end));
         if (fault !== null) this.#refuse(fault);
         else if (this.#phase === 'idle') {
           this.#phase = 'head';
@@ -176,14 +169,11 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
         this.#waiting = 'none';
         break;
       }
-      this.#beginExchange(end - at);
-      // The body and further requests are kept.
-      bytes = keepBytes(bytes, end, length, readBuffer);
-      length = bytes.length;
-      at = this.#isExchanging && !this.#body.isComplete ? this.#readBody(bytes, 0) : 0;
+      this.#beginExchange(headEnd - at);
+      at = this.#isExchanging && !this.#body.isComplete ? this.#readBody(bytes, headEnd, end) : headEnd;
     }
     this.#isReadingHeads = false;
-    if (at < length && this.#keepsMore) this.#keep(keepBytes(bytes, at, length, readBuffer));
+    if (at < end && this.#keepsMore) this.#keep(copyBytes(bytes, at, end));
   }
 
   onTurn(): void { if (this.#phase === 'queued') this.#becomeIdle(); }
@@ -215,8 +205,8 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
   }
 
   /** Reads what is here of the request's body. Returns the position after that. */
-  #readBody(bytes: Buffer, start: number): number {
-    const at = this.#body.decode(bytes, start, bytes.length, this);
+  #readBody(bytes: Buffer, start: number, end: number): number {
+    const at = this.#body.decode(bytes, start, end, this);
     this.bytesReceived += at - start;
     this.#pace.gainBody(this.#edge.clock.nowMs, at - start);
     // It has been answered meanwhile: what the deadline stands for is decided.
@@ -225,7 +215,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
       this.#waiting = 'none';
       if (this.#handler === null) this.abort();
       else this.#handler.onRequestFault('chunk_invalid');
-      return bytes.length;
+      return end;
     }
     if (this.#body.isComplete) this.#endRequestBody();
     else this.#waitForBody();
@@ -233,12 +223,11 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
   }
 
   /** Bytes while a request is being answered: its body, then further requests, which wait. */
-  #readDuringExchange(chunk: Buffer): void {
-    const at = this.#body.isComplete ? 0 : this.#readBody(chunk, 0);
-    if (at === chunk.length) return;
-    const rest = chunk.subarray(at);
-    if (this.#phase === 'idle') this.#readHeads(rest, rest.length);
-    else if (this.#keepsMore) this.#keepForLater(rest);
+  #readDuringExchange(bytes: Buffer, length: number): void {
+    const at = this.#body.isComplete ? 0 : this.#readBody(bytes, 0, length);
+    if (at === length) return;
+    if (this.#phase === 'idle') this.#readHeads(bytes, at, length);
+    else if (this.#keepsMore) this.#keepForLater(bytes.subarray(at, length));
   }
 
   #endRequestBody(): void {
@@ -257,7 +246,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
   }
 
   #keepForLater(bytes: Buffer): void {
-    const stash = this.#stash === null ? bytes : Buffer.concat([this.#stash, bytes]);
+    const stash = this.#stash === null ? copyBytes(bytes, 0, bytes.length) : Buffer.concat([this.#stash, bytes]);
     if (this.#keep(stash) !== null || stash.length >= LIMITS.pipelineBytesMax) this.#pauseReading();
   }
 
@@ -369,7 +358,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     const stash = this.#stash;
     if (stash === null || this.#isReadingHeads) return;
     this.#stash = null;
-    this.#readHeads(stash, stash.length);
+    this.#readHeads(stash, 0, stash.length);
   }
 
   /**

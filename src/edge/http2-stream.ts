@@ -1,6 +1,5 @@
 /** One request of an HTTP/2 connection, as its handler sees it. */
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
-import {copyBytes} from '#src/core/bytes.ts';
 import {withoutRates, type ClientPatience} from '#src/core/patience.ts';
 import {framingLine} from '#src/http1/encode.ts';
 import {ANNOUNCE_BODY, ANNOUNCE_NOTHING, BODY_CHUNKED, BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
@@ -31,10 +30,8 @@ export class Http2Stream implements Downstream {
 
   /** The bytes are lent. */
   receive(bytes: Buffer, start: number, end: number): void {
-    if (this.handler === null) return;
-    if (this.#isTunnelAwaited) this.handler.onRequestFault('websocket_invalid');
-    else if (this.#stream.tunnel === 'open') this.handler.onRequestBody(bytes, start, end);
-    else this.handler.onRequestBody(copyBytes(bytes, start, end), 0, end - start);
+    if (this.#isTunnelAwaited) this.handler?.onRequestFault('websocket_invalid');
+    else this.handler?.onRequestBody(bytes, start, end);
   }
 
   receiveEnd(trailers: FieldBlock | null): void {

@@ -122,7 +122,7 @@ export interface Downstream {
 
 /** Takes what a client sends behind a head, and hears how it fares with what it is sent. */
 export interface ContentHandler {
-  /** The bytes of a body do not change afterwards: slices of them may be kept. Those in a tunnel are lent. */
+  /** The bytes are lent. */
   onRequestBody(bytes: Buffer, start: number, end: number): void;
   /** @param trailers lent like a head; null where there are none */
   onRequestEnd(trailers: FieldBlock | null): void;

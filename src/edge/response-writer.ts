@@ -1,7 +1,4 @@
-/**
- * Writes the responses of one HTTP/1.1 connection: text is collected until the end of an event and leaves in one write, large pieces of
- * a body leave as they are, corked together with the text around them.
- */
+/** Writes the responses of one HTTP/1.1 connection. What an event brings of them leaves in one write at its end. */
 import type {Socket} from 'node:net';
 import type {BufferPool} from '#src/core/buffer-pool.ts';
 import {LIMITS} from '#src/core/limits.ts';
@@ -16,21 +13,15 @@ export class ResponseWriter {
   #bytesDrained = 0;
   readonly #socket: Socket;
   readonly #writer: SocketWriter;
-  readonly #buffers: BufferPool;
+  /** What can still be replaced, if nothing else of the response has left. */
   #text = '';
   #isChunked = false;
-  #isCorked = false;
   /** The head has been begun and the end has not been written. */
   #isUnfinished = false;
 
-  /** Pieces of bodies that the socket has not written yet, the oldest first. */
-  readonly #lent: Buffer[] = [];
-  #onWritten: ((error?: Error | null) => void) | null = null;
-
   constructor(socket: Socket, isSecure: boolean, buffers: BufferPool) {
     this.#socket = socket;
-    this.#writer = new SocketWriter(socket, !isSecure);
-    this.#buffers = buffers;
+    this.#writer = new SocketWriter(socket, !isSecure, buffers);
   }
 
   /** Some of the response has left: it can no longer be replaced by another one. */
@@ -42,7 +33,7 @@ export class ResponseWriter {
     return this.#writer.isBackedUp;
   }
 
-  /** What was written and the kernel has not taken. */
+  /** What the client has not taken yet, as far as it is not in the kernel. */
   get backlogBytes(): number {
     return this.#writer.backlogBytes;
   }
@@ -64,7 +55,8 @@ export class ResponseWriter {
 
   /** An interim response. It is none of the final one's bytes. */
   writeInterim(text: string): void {
-    this.#writer.writeText(text);
+    this.#writer.addText(text);
+    this.#writer.flush();
   }
 
   begin(head: string, isChunked: boolean): void {
@@ -73,7 +65,7 @@ export class ResponseWriter {
     this.#isUnfinished = true;
   }
 
-  /** The bytes are lent: what does not leave as text is copied. */
+  /** The bytes are lent. */
   writeBody(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
     if (length === 0) return;
@@ -82,25 +74,10 @@ export class ResponseWriter {
       return;
     }
     if (this.#isChunked) this.#text += chunkSizeLine(length);
-    this.#cork();
-    this.#writeText();
+    this.#addText();
     this.bytesSent += length;
-    for (let at = start; at < end; at += this.#buffers.bytesPerBuffer) this.#writeCopy(bytes, at, Math.min(end, at + this.#buffers.bytesPerBuffer));
+    this.#writer.addLent(bytes, start, end);
     if (this.#isChunked) this.#text = '\r\n';
-  }
-
-  /** The socket keeps what it cannot send at once, so it gets a copy. The callbacks come in the order of the writes. */
-  #writeCopy(bytes: Buffer, start: number, end: number): void {
-    const copy = this.#buffers.acquire();
-    bytes.copy(copy, 0, start, end);
-    this.#lent.push(copy);
-    this.#onWritten ??= (error) => {
-      const written = this.#lent.shift();
-      // Of a socket that broke it is not known which pieces are still in use: the next owner may be another customer's response.
-      if (error) this.#lent.length = 0;
-      else if (written !== undefined) this.#buffers.release(written);
-    };
-    this.#writer.writeBytes(copy.subarray(0, end - start), this.#onWritten);
   }
 
   writeBodyText(latin1: string): void {
@@ -109,10 +86,8 @@ export class ResponseWriter {
   }
 
   flush(): void {
-    this.#writeText();
-    if (!this.#isCorked) return;
-    this.#isCorked = false;
-    this.#writer.uncork();
+    this.#addText();
+    this.#writer.flush();
   }
 
   end(trailers = ''): void {
@@ -137,16 +112,10 @@ export class ResponseWriter {
     else this.#socket.destroy();
   }
 
-  #cork(): void {
-    if (this.#isCorked) return;
-    this.#isCorked = true;
-    this.#writer.cork();
-  }
-
-  #writeText(): void {
+  #addText(): void {
     if (this.#text === '') return;
     this.bytesSent += this.#text.length;
-    this.#writer.writeText(this.#text);
+    this.#writer.addText(this.#text);
     this.#text = '';
   }
 }

@@ -159,11 +159,10 @@ export class Exchange extends Deadlined implements RequestHandler, ResponseHandl
     const isCollecting = this.#phase === 'collecting' || this.#phase === 'proving';
     if (route === null || (!isCollecting && this.#upstream === null)) return;
     if (this.#body.received + (end - start) > route.snapshot.maxBodyBytes) return this.onRequestFault('body_too_large');
-    const chunk = bytes.subarray(start, end);
     if (!isCollecting) {
-      if (this.#upstream !== null && this.#body.stream(this.#upstream, chunk)) this.#downstream?.pauseRequestBody();
+      if (this.#upstream !== null && this.#body.stream(this.#upstream, bytes, start, end)) this.#downstream?.pauseRequestBody();
     } else {
-      const fault = this.#body.collect(chunk);
+      const fault = this.#body.collect(bytes, start, end);
       if (fault !== null) this.onRequestFault(fault);
       else if (this.#phase === 'collecting' && this.#body.received > route.snapshot.requestBufferBytes) this.#dispatch();
     }

@@ -4,6 +4,7 @@
  */
 import type {ClientKey, PlaceAccount} from '#src/balance/fair-places.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {copyBytes} from '#src/core/bytes.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {PieceList} from '#src/core/piece-list.ts';
 import {BODY_CHUNKED} from '#src/http1/framing.ts';
@@ -67,10 +68,10 @@ export class RequestBody implements Holder {
     return this.#facts.site?.customer.places.buffers ?? null;
   }
 
-  /** The fault says that too much is held already. */
-  collect(bytes: Buffer): FaultCode | null {
-    this.received += bytes.length;
-    this.#collected.add(bytes);
+  /** The bytes are lent. The fault says that too much is held already. */
+  collect(bytes: Buffer, start: number, end: number): FaultCode | null {
+    this.received += end - start;
+    this.#collected.add(copyBytes(bytes, start, end));
     return this.received < LIMITS.heldBlockBytes ? null : this.#held.grow(this.#holding);
   }
 
@@ -100,10 +101,10 @@ export class RequestBody implements Holder {
     }
   }
 
-  /** A piece that arrives while the request is already on its way. True where no more may come now. */
-  stream(stream: UpstreamStream, bytes: Buffer): boolean {
-    this.received += bytes.length;
-    stream.sendContent(bytes);
+  /** A piece that arrives while the request is already on its way. The bytes are lent. True where no more may come now. */
+  stream(stream: UpstreamStream, bytes: Buffer, start: number, end: number): boolean {
+    this.received += end - start;
+    stream.sendContent(bytes, start, end);
     if (stream.backlogBytes >= LIMITS.heldBlockBytes) this.#held.watch(this.#holding);
     return stream.isBackedUp;
   }

@@ -84,7 +84,7 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
   onRequestBody(bytes: Buffer, start: number, end: number): void {
     const {gateway, stream, downstream} = this.#parts;
     this.#stayOpen();
-    stream.sendLent(bytes, start, end);
+    stream.sendContent(bytes, start, end);
     if (stream.backlogBytes >= LIMITS.heldBlockBytes) gateway.held.watch(this.#holding);
     if (stream.isBackedUp) downstream.pauseRequestBody();
   }

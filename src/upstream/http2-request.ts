@@ -1,6 +1,7 @@
 /** One request over HTTP/2: a stream of a connection that others share. Until it may begin it waits here, with what is to be sent. */
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {copyBytes} from '#src/core/bytes.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {PieceList} from '#src/core/piece-list.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
@@ -82,13 +83,13 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
     this.#connection.add(this);
   }
 
-  sendContent(bytes: Buffer): void {
+  sendContent(bytes: Buffer, start: number, end: number): void {
     const stream = this.#stream;
     if (stream === null) {
-      this.#keep(bytes);
+      this.#keep(copyBytes(bytes, start, end));
       return;
     }
-    this.#connection.session.sendContent(stream, bytes, 0, bytes.length);
+    this.#connection.session.sendContent(stream, bytes, start, end);
     this.#connection.scheduleFlush();
     this.#waitIfBackedUp();
   }

@@ -57,7 +57,7 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
     super(upstream);
     this.endpoint = endpoint;
     this.#socket = socket;
-    this.#writer = new RequestWriter(new SocketWriter(socket, endpoint.tls === null));
+    this.#writer = new RequestWriter(new SocketWriter(socket, endpoint.tls === null, upstream.buffers));
   }
 
   /**
@@ -129,13 +129,9 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
     this.#waitIfBackedUp();
   }
 
-  sendLent(bytes: Buffer, start: number, end: number): void {
-    this.#writer.writeLent(bytes, start, end);
-    this.#waitIfBackedUp();
-  }
-
-  sendContent(bytes: Buffer): void {
-    this.#writer.write(bytes);
+  sendContent(bytes: Buffer, start: number, end: number): void {
+    if (this.#phase === 'tunnel') this.#writer.writeTunnel(bytes, start, end);
+    else this.#writer.write(bytes, start, end);
     this.#waitIfBackedUp();
   }
 

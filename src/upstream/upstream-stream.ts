@@ -69,11 +69,11 @@ export interface UpstreamStream {
   /**
    * @param head request line and fields of HTTP/1.1, without framing and empty line
    * @param length of the content: bytes, `BODY_CHUNKED` or `NO_BODY`
-   * @param pieces of the content, as far as it is here
+   * @param pieces of the content, as far as it is here; they never change
    */
   sendRequest(head: string, length: number, pieces: readonly Buffer[]): void;
-  /** More of the content. The bytes must not change afterwards. */
-  sendContent(bytes: Buffer): void;
+  /** More of the content. The bytes are lent. */
+  sendContent(bytes: Buffer, start: number, end: number): void;
   /** @param trailers lines, or nothing */
   endRequest(trailers?: string): void;
   /** How long the response's body may be silent, where its head says that it is not of the usual kind. */
@@ -91,7 +91,7 @@ export interface TunnelStream {
   /** What the endpoint has not taken yet. */
   readonly backlogBytes: number;
   /** The bytes are lent. */
-  sendLent(bytes: Buffer, start: number, end: number): void;
+  sendContent(bytes: Buffer, start: number, end: number): void;
   /** The client's side has ended: what was sent leaves first, and the application may still have something to say. */
   endRequest(): void;
   pause(): void;

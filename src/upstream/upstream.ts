@@ -3,6 +3,7 @@ import type {Clock} from '#src/core/clock.ts';
 import type {DeadlineWheel} from '#src/core/deadline-wheel.ts';
 import type {DialTarget} from '#src/core/dial-guard.ts';
 import type {FaultCode} from '#src/core/faults.ts';
+import {BufferPool} from '#src/core/buffer-pool.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
 import {makeClientWorkspace} from '#src/http2/client-session.ts';
@@ -38,6 +39,8 @@ export class Upstream {
    * connection holds no buffer. Whatever outlives the read event is copied.
    */
   readonly readBuffer = Buffer.allocUnsafeSlow(LIMITS.readBufferBytes);
+  /** For what is on its way to applications. */
+  readonly buffers = new BufferPool(LIMITS.clientReadBytes, LIMITS.idleBuffersMax);
   readonly responseHead = new ResponseHead();
   readonly http2Workspace = makeClientWorkspace();
   /** A bug: an exception that ended a request. */

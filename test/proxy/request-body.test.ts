@@ -18,7 +18,7 @@ test('pieces that are collected are joined', () => {
   const body = new RequestBody(new HeldMemory(places), {client: identifyClient(ip, 'http', new KeyedHash(new Uint8Array(16))), site: null});
   const sent: {head: string; length: number; pieces: readonly Buffer[]}[] = [];
   body.begin(BODY_CHUNKED, false);
-  for (let i = 0; i < 10_000; i++) assert.equal(body.collect(Buffer.from('x')), null);
+  for (let i = 0; i < 10_000; i++) assert.equal(body.collect(Buffer.from('x'), 0, 1), null);
   body.isComplete = true;
   body.sendRequest({sendRequest: (head: string, length: number, pieces: readonly Buffer[]) => sent.push({head, length, pieces})} as unknown as UpstreamStream, 'POST', 'POST / HTTP/1.1\r\n');
   const [request] = sent;

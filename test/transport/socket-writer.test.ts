@@ -3,8 +3,12 @@ import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
 import {test, type TestContext} from 'node:test';
+import {BufferPool} from '#src/core/buffer-pool.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import {SocketWriter} from '#src/transport/socket-writer.ts';
 import {eventually} from '#test/support/eventually.ts';
+
+const POOL = new BufferPool(32 * 1024, 8);
 
 interface Pair {
   readonly socket: Socket;
@@ -25,7 +29,7 @@ async function openPair(context: TestContext, isCleartext = true): Promise<Pair>
     peer.destroy();
     server.close();
   });
-  return {socket, peer, writer: new SocketWriter(socket, isCleartext)};
+  return {socket, peer, writer: new SocketWriter(socket, isCleartext, POOL)};
 }
 
 /** Writes until the kernel takes no more, then some, each piece numbered. Returns all of it. */
@@ -33,12 +37,25 @@ function fill({writer}: Pair): string {
   let all = '';
   for (let number = 0, rest = 3; rest > 0; number++) {
     const piece = `${String(number).padStart(7, '0')}${'x'.repeat(20_000)}\n`;
-    if (number % 3 === 0) writer.writeBytes(Buffer.from(piece, 'latin1'));
-    else writer.writeText(piece);
+    const bytes = Buffer.from(piece, 'latin1');
+    if (number % 3 === 0) writer.addBytes(bytes);
+    else if (number % 3 === 1) writer.addText(piece);
+    else {
+      writer.addLent(bytes, 0, bytes.length);
+      // Who has lent it uses it for something else.
+      bytes.fill('?');
+    }
+    if (number % 4 !== 0) writer.flush();
     all += piece;
     if (writer.isBackedUp) rest--;
   }
+  writer.flush();
   return all;
+}
+
+function write(writer: SocketWriter, text: string): void {
+  writer.addText(text);
+  writer.flush();
 }
 
 function collect(peer: Socket): {text: string} {
@@ -58,7 +75,7 @@ for (const isCleartext of [true, false]) {
     await drained;
     await eventually('nothing waits', () => pair.writer.backlogBytes === 0);
     assert.ok(!pair.writer.isBackedUp);
-    pair.writer.writeText('the end');
+    write(pair.writer, 'the end');
     await eventually('all has arrived', () => received.text.length === sent.length + 'the end'.length);
     assert.equal(received.text, `${sent}the end`);
   });
@@ -67,7 +84,8 @@ for (const isCleartext of [true, false]) {
 test('a single write that is larger than the kernel takes makes a backlog, and drains', async (context) => {
   const pair = await openPair(context);
   const large = Buffer.alloc(16 * 1024 * 1024, 'a');
-  pair.writer.writeBytes(large);
+  pair.writer.addBytes(large);
+  pair.writer.flush();
   assert.equal(pair.writer.backlogBytes, large.length);
   assert.ok(pair.writer.isBackedUp);
   const drained = once(pair.socket, 'drain');
@@ -85,18 +103,24 @@ test('what waits leaves before an end', async (context) => {
   assert.equal(received.text, sent);
 });
 
-test('corked text leaves in its order', async (context) => {
+test('what is collected leaves in its order', async (context) => {
   const {writer, peer} = await openPair(context);
   const received = collect(peer);
-  writer.writeText('1');
-  writer.cork();
-  writer.writeText('2');
-  writer.writeBytes(Buffer.from('3'), () => undefined);
-  writer.writeText('4');
-  writer.uncork();
-  writer.writeText('5');
-  await eventually('all has arrived', () => received.text.length === 5);
-  assert.equal(received.text, '12345');
+  const large = Buffer.alloc(3 * POOL.bytesPerBuffer - 1, 'x'), middle = Buffer.alloc(LIMITS.singleWriteBytesMax, 'y');
+  writer.addText('1');
+  writer.addLent(large, 0, large.length);
+  writer.addText('2');
+  writer.addLent(middle, 0, middle.length);
+  writer.addBytes(middle);
+  writer.addLent(Buffer.from('(3)'), 1, 2);
+  writer.addText('4');
+  assert.equal(received.text, '');
+  assert.equal(writer.backlogBytes, large.length + 2 * middle.length + 4, 'what is collected waits');
+  writer.flush();
+  write(writer, '5');
+  const expected = `1${large.toString()}2${middle.toString()}${middle.toString()}345`;
+  await eventually('all has arrived', () => received.text.length === expected.length);
+  assert.equal(received.text, expected);
 });
 
 test('a write before the connection stands waits for it', async (context) => {
@@ -109,8 +133,8 @@ test('a write before the connection stands waits for it', async (context) => {
     server.close();
   });
   const accepted = once(server, 'connection') as Promise<[Socket]>;
-  const writer = new SocketWriter(socket, true);
-  writer.writeText('early');
+  const writer = new SocketWriter(socket, true, POOL);
+  write(writer, 'early');
   const [peer] = await accepted;
   const received = collect(peer);
   await eventually('it has arrived', () => received.text === 'early');
@@ -120,9 +144,49 @@ test('a write before the connection stands waits for it', async (context) => {
 test('a peer that is gone ends the socket, and later writes harm nobody', async (context) => {
   const pair = await openPair(context);
   pair.peer.resetAndDestroy();
-  for (let i = 0; i < 4; i++) pair.writer.writeText('x');
+  for (let i = 0; i < 4; i++) write(pair.writer, 'x');
   await eventually('the socket is closed', () => pair.socket.closed);
-  pair.writer.writeText('y');
-  pair.writer.writeBytes(Buffer.from('z'));
+  write(pair.writer, 'y');
+  pair.writer.addLent(Buffer.alloc(POOL.bytesPerBuffer), 0, POOL.bytesPerBuffer);
+  pair.writer.flush();
   assert.equal(pair.socket.readyState, 'closed');
+});
+
+for (const isCleartext of [true, false]) {
+  test(`copies of what is lent share buffers, which come back when they have been written, ${isCleartext ? 'past' : 'through'} the stream`, async (context) => {
+    const {socket, peer} = await openPair(context);
+    const pool = new BufferPool(32 * 1024, 8);
+    let acquired = 0, released = 0;
+    const counted = Object.assign(Object.create(pool) as BufferPool, {
+      bytesPerBuffer: pool.bytesPerBuffer,
+      acquire: () => { acquired++; return Buffer.alloc(pool.bytesPerBuffer); },
+      release: () => { released++; },
+    });
+    const writer = new SocketWriter(socket, isCleartext, counted);
+    const received = collect(peer);
+    const bytes = Buffer.alloc(10_000, 'x');
+    for (let i = 0; i < 6; i++) writer.addLent(bytes, 0, bytes.length);
+    assert.equal(acquired, 2, '60,000 bytes in buffers of 32 KiB');
+    writer.flush();
+    await eventually('all has arrived', () => received.text.length === 6 * bytes.length);
+    await eventually('the buffers are back', () => released === 2);
+    writer.addLent(bytes, 0, 9_000);
+    writer.flush();
+    assert.equal(acquired, 3, 'more than an eighth of a buffer');
+    await eventually('the buffer is back', () => released === 3);
+  });
+}
+
+test('of a socket that broke, no buffer comes back', async (context) => {
+  const pool = new BufferPool(1024 * 1024, 8);
+  const pair = await openPair(context);
+  let released = 0;
+  const writer = new SocketWriter(pair.socket, true, Object.assign(Object.create(pool) as BufferPool, {bytesPerBuffer: pool.bytesPerBuffer, acquire: () => pool.acquire(), release: () => { released++; }}));
+  const bytes = Buffer.alloc(pool.bytesPerBuffer, 'x');
+  for (let i = 0; i < 16; i++) writer.addLent(bytes, 0, bytes.length);
+  writer.flush();
+  assert.ok(writer.backlogBytes > 0);
+  pair.socket.destroy();
+  await eventually('the socket is closed', () => pair.socket.closed);
+  assert.equal(released, 0);
 });
