@@ -60,8 +60,11 @@ export function isBodiless(requestMethod: string, status: number): boolean {
   return requestMethod === 'HEAD' || status === 204 || status === 304 || status < 200;
 }
 
-/** What Content-Length says of an upstream's response: of a HEAD or a 304 the length that its GET would have, where that is known. */
+/**
+ * What Content-Length says of an upstream's response: of a HEAD the length that its GET would have, where that is known. Not of a 304, where it
+ * is optional (RFC 9110 §15.4.5): some clients wait for as much content and fail (undici), and no cache may use it (RFC 9111 §3.2).
+ */
 export function announceLength(bodyLength: number, contentLength: number, status: number, requestMethod: string): number {
   if (!isBodiless(requestMethod, status)) return bodyLength >= 0 ? ANNOUNCE_BODY : ANNOUNCE_NOTHING;
-  return status !== 204 && contentLength >= 0 ? contentLength : ANNOUNCE_NOTHING;
+  return status !== 204 && status !== 304 && contentLength >= 0 ? contentLength : ANNOUNCE_NOTHING;
 }

@@ -48,7 +48,7 @@ const ROWS: readonly Row[] = [
   {what: '204', answer: 'HTTP/1.1 204 No Content\r\n\r\n', body: '', framing: both('nothing')},
   {what: '204 with a length', answer: 'HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n', body: '', framing: both('nothing')},
   {what: '304', answer: 'HTTP/1.1 304 Not Modified\r\n\r\n', body: '', framing: both('nothing')},
-  {what: '304 with a length', answer: 'HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n', body: '', framing: both('length 5')},
+  {what: '304 with a length', answer: 'HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n', body: '', framing: both('nothing')},
   {what: 'an error of the application', answer: 'HTTP/1.1 500 Oh no\r\ncontent-length: 5\r\n\r\nhello', body: 'hello', framing: both('length 5')},
   {what: 'a status without a reason', answer: 'HTTP/1.1 299\r\ncontent-length: 5\r\n\r\nhello', body: 'hello', framing: both('length 5')},
 ];
