@@ -155,8 +155,10 @@ export const LIMITS = {
   h2ResetsRemembered: 128,
   /** HTTP/2 to applications: streams of one connection, where the server does not say less. */
   h2UpstreamStreamsMax: 100,
-  /** Of a response, on its way to a client that does not read: as much as one read of an HTTP/1.1 connection brings. */
-  h2UpstreamWindowBytes: 128 * 1024,
+  /** Of a response, on its way to a client that does not read; and of the few that may have more where there are few: one read of HTTP/1.1. */
+  h2UpstreamWindowBytes: 24 * 1024,
+  h2UpstreamWideWindowBytes: 128 * 1024,
+  h2UpstreamWideStreamsMax: 4,
   /** For a frame or a block of fields that has begun. */
   h2UpstreamFrameMs: 30_000,
   /** A connection on which a request waited in vain, and nothing came for so long, may be dead. */
@@ -200,4 +202,8 @@ assertRelation(LIMITS.h2HeaderBlockBytesMax >= LIMITS.requestHeadBytesMax, 'a he
 assertRelation(LIMITS.h2HeaderListBytesMax >= LIMITS.requestHeadBytesMax + 32 * LIMITS.requestFieldsMax, 'a head that is not refused is no bomb');
 assertRelation(LIMITS.h2HeaderBlockBytesMax >= LIMITS.responseHeadBytesMax, 'a response fits into its block without compression');
 assertRelation(LIMITS.h2HeaderListBytesMax >= LIMITS.responseHeadBytesMax + 32 * LIMITS.responseFieldsMax, 'a response that is not refused is no bomb');
+assertRelation(
+  LIMITS.h2SessionQueueBytesMax + LIMITS.h2StreamsMax * LIMITS.h2UpstreamWindowBytes + LIMITS.h2UpstreamWideStreamsMax * LIMITS.h2UpstreamWideWindowBytes < 4 * 1024 * 1024,
+  'a client that reads nothing costs little, whatever its applications have been allowed to send',
+);
 assertRelation(LIMITS.h2OutputBytesMax + LIMITS.h2AnswerBytesMax + LIMITS.h2SessionQueueBytesMax <= 2 * 1024 * 1024, 'a client that reads nothing costs little');

@@ -30,7 +30,7 @@ export interface ContentObserver<Context> {
 export interface ReceiverParts<Context> {
   readonly handler: Pick<StreamHandler<Context>, 'onData' | 'onEnd'>;
   readonly observer: ContentObserver<Context>;
-  readonly side: Pick<SessionSide, 'streamWindowBytes' | 'connectionWindowBytes'>;
+  readonly side: Pick<SessionSide, 'streamWindowBytes' | 'connectionWindowBytes' | 'wideWindowBytes' | 'wideStreamsMax'>;
 }
 
 export class ContentReceiver<Context> implements ContentSink {
@@ -38,7 +38,6 @@ export class ContentReceiver<Context> implements ContentSink {
   readonly #registry: StreamRegistry<Context>;
   readonly #parts: ReceiverParts<Context>;
   /** Credit below half of a window is collected: an update for each frame would be a frame for each frame. */
-  readonly #streamCreditMin: number;
   readonly #connectionCreditMin: number;
   #window: number;
   #credit = 0;
@@ -52,7 +51,6 @@ export class ContentReceiver<Context> implements ContentSink {
     this.#output = output;
     this.#registry = registry;
     this.#parts = parts;
-    this.#streamCreditMin = parts.side.streamWindowBytes / 2;
     this.#connectionCreditMin = parts.side.connectionWindowBytes / 2;
     this.#window = parts.side.connectionWindowBytes;
   }
@@ -137,10 +135,21 @@ export class ContentReceiver<Context> implements ContentSink {
   #giveBack(stream: Stream<Context>, bytes: number): void {
     this.#giveBackConnection(bytes);
     stream.credit += bytes;
-    if (stream.credit < this.#streamCreditMin || !stream.advance('send_window_update')) return;
+    const {streamWindowBytes, wideWindowBytes} = this.#parts.side;
+    const creditMin = (stream.isWindowWide ? wideWindowBytes : streamWindowBytes) / 2;
+    if (stream.credit < creditMin || !stream.advance('send_window_update')) return;
+    this.#widen(stream);
     this.#output.writeWindowUpdate(stream.id, stream.credit);
     stream.receiveWindow += stream.credit;
     stream.credit = 0;
+  }
+
+  /** Those that have a wide one were all there when there were few: so they are few for ever, and one download alone is as fast as it can be. */
+  #widen(stream: Stream<Context>): void {
+    const {streamWindowBytes, wideWindowBytes, wideStreamsMax} = this.#parts.side;
+    if (stream.isWindowWide || this.#registry.size > wideStreamsMax) return;
+    stream.isWindowWide = true;
+    stream.credit += wideWindowBytes - streamWindowBytes;
   }
 
   /** Streams that are paused may hold most of the window: then the others' credit is not collected for longer than what is left of it. */

@@ -9,6 +9,9 @@ export interface SessionSide {
   readonly settings: readonly (readonly [identifier: number, value: number])[];
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
+  /** To what a stream's window is widened when its first content has been taken, while there are no more streams than that. */
+  readonly wideWindowBytes: number;
+  readonly wideStreamsMax: number;
   /** A stream that the peer has reset. */
   readonly goneFault: FaultCode;
   /** What may wait of all streams together before all of them are backed up. */
@@ -22,6 +25,8 @@ export const SERVER_SIDE: SessionSide = {
   settings: OWN_SETTINGS,
   streamWindowBytes: LIMITS.h2StreamWindowBytes,
   connectionWindowBytes: LIMITS.h2ConnectionWindowBytes,
+  wideWindowBytes: LIMITS.h2StreamWindowBytes,
+  wideStreamsMax: 0,
   goneFault: 'client_gone',
   queueBytesMax: LIMITS.h2SessionQueueBytesMax,
   outputBytesMax: LIMITS.h2OutputBytesMax + LIMITS.h2AnswerBytesMax,
@@ -39,7 +44,9 @@ export const CLIENT_SIDE: SessionSide = {
     [SETTING.MAX_HEADER_LIST_SIZE, LIMITS.responseHeadBytesMax],
   ],
   streamWindowBytes: LIMITS.h2UpstreamWindowBytes,
-  connectionWindowBytes: LIMITS.h2UpstreamStreamsMax * LIMITS.h2UpstreamWindowBytes,
+  connectionWindowBytes: LIMITS.h2UpstreamStreamsMax * LIMITS.h2UpstreamWindowBytes + LIMITS.h2UpstreamWideStreamsMax * (LIMITS.h2UpstreamWideWindowBytes - LIMITS.h2UpstreamWindowBytes),
+  wideWindowBytes: LIMITS.h2UpstreamWideWindowBytes,
+  wideStreamsMax: LIMITS.h2UpstreamWideStreamsMax,
   goneFault: 'upstream_closed',
   queueBytesMax: Number.POSITIVE_INFINITY,
   // Content stops at half of it: an application that reads nothing while it writes is still read.

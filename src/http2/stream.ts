@@ -31,6 +31,7 @@ export class Stream<Context> {
   /** The handler waits for a body and its end. */
   hasBody = false;
   receiveWindow: number = LIMITS.h2StreamWindowBytes;
+  isWindowWide = false;
   /** Content that the client may send once more. It is told in portions. */
   credit = 0;
   /** Content for which the handler has no more room: credit later. */

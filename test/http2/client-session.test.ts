@@ -20,6 +20,10 @@ function ready(values: Parameters<typeof settings>[0] = {}): ApplicationPeer {
   return peer;
 }
 
+/** Of a stream's window. */
+const HALF = Buffer.alloc(LIMITS.h2UpstreamWindowBytes / 2);
+const WIDENING = LIMITS.h2UpstreamWideWindowBytes - LIMITS.h2UpstreamWindowBytes;
+
 describe('requests', () => {
   test('begin with the preface, settings without push, and a window for all streams', () => {
     const peer = new ApplicationPeer();
@@ -27,7 +31,7 @@ describe('requests', () => {
     assert.throws(() => peer.ask('GET'), /without room/);
     const [first] = peer.opening;
     assert.deepEqual([first?.type, first?.payload.subarray(0, 6).toString('hex')], [FRAME.SETTINGS, '000200000000']);
-    assert.equal(peer.opening[1]?.payload.readUInt32BE(0), LIMITS.h2UpstreamStreamsMax * LIMITS.h2UpstreamWindowBytes - 65_535);
+    assert.equal(peer.opening[1]?.payload.readUInt32BE(0), LIMITS.h2UpstreamStreamsMax * LIMITS.h2UpstreamWindowBytes + LIMITS.h2UpstreamWideStreamsMax * WIDENING - 65_535);
   });
 
   test('pseudo-header fields first, and the end in the last frame', () => {
@@ -83,7 +87,7 @@ describe('responses', () => {
     const stream = peer.ask('GET');
     peer.session.pauseBody(stream);
     peer.send(head(1));
-    for (let sent = 0; sent < LIMITS.h2UpstreamWindowBytes; sent += LIMITS.h2FrameBytesMax) peer.send(data(1, Buffer.alloc(LIMITS.h2FrameBytesMax)));
+    peer.send(data(1, HALF), data(1, HALF));
     assert.equal(peer.session.isFinished, false);
     peer.send(data(1, 'x'));
     assert.equal(peer.events.at(-1), 'error FLOW_CONTROL_ERROR upstream_h2_protocol');
@@ -95,7 +99,7 @@ describe('responses', () => {
     for (const stream of streams.slice(1)) {
       peer.session.pauseBody(stream);
       peer.send(head(stream.id));
-      for (let sent = 0; sent < LIMITS.h2UpstreamWindowBytes; sent += LIMITS.h2FrameBytesMax) peer.send(data(stream.id, Buffer.alloc(LIMITS.h2FrameBytesMax)));
+      peer.send(data(stream.id, HALF), data(stream.id, HALF));
     }
     peer.takeFrames();
     peer.send(head(1));
@@ -110,10 +114,24 @@ describe('responses', () => {
     peer.send(head(1));
     peer.takeFrames();
     peer.session.pauseBody(stream);
-    for (let i = 0; i < 8; i++) peer.send(data(1, Buffer.alloc(LIMITS.h2FrameBytesMax)));
+    peer.send(data(1, HALF), data(1, HALF));
     assert.deepEqual(peer.takeLines(), []);
     peer.session.resumeBody(stream);
-    assert.deepEqual(peer.takeLines(), [`> WINDOW_UPDATE 1 ${LIMITS.h2UpstreamWindowBytes}`]);
+    assert.deepEqual(peer.takeLines(), [`> WINDOW_UPDATE 1 ${LIMITS.h2UpstreamWindowBytes + WIDENING}`]);
+  });
+
+  test('the window of a stream becomes wide, once, while there are few streams; so those with a wide one are few', () => {
+    const peer = ready();
+    const few = Array.from({length: LIMITS.h2UpstreamWideStreamsMax}, () => peer.ask('GET'));
+    peer.takeFrames();
+    for (const {id} of few) peer.send(head(id), data(id, HALF));
+    assert.deepEqual(peer.takeLines(), few.map(({id}) => `> WINDOW_UPDATE ${id} ${HALF.length + WIDENING}`));
+    peer.send(...Array.from({length: 4}, () => data(1, Buffer.alloc(LIMITS.h2UpstreamWideWindowBytes / 8))));
+    assert.deepEqual(peer.takeLines(), [`> WINDOW_UPDATE 1 ${LIMITS.h2UpstreamWideWindowBytes / 2}`]);
+    const another = peer.ask('GET');
+    peer.takeFrames();
+    peer.send(head(another.id), data(another.id, HALF));
+    assert.deepEqual(peer.takeLines(), [`> WINDOW_UPDATE ${another.id} ${HALF.length}`]);
   });
 
   test('fields of more than 64 KiB once decompressed end the connection, less end the stream ("HPACK bomb")', () => {

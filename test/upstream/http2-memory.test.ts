@@ -1,0 +1,87 @@
+/** HTTP/2 to applications: what one of them can make the process hold, whatever its clients read. */
+import assert from 'node:assert/strict';
+import {describe, test, type TestContext} from 'node:test';
+import {LIMITS} from '#src/core/limits.ts';
+import {request} from '#test/http2/frames.ts';
+import {PAIR, startStage} from '#test/http2-edge/stage.ts';
+import {eventually, settle} from '#test/support/eventually.ts';
+import {GET, Http2Client} from '#test/support/http2-client.ts';
+import type {ProxyHarness} from '#test/support/proxy-harness.ts';
+import {acme, certificate} from '#test/support/snapshots.ts';
+import {END_HEADERS, RawHttp2, TYPE, frame, head, type RawPeer} from '#test/upstream/raw-http2.ts';
+
+const MIB = 1024 * 1024;
+const WINDOW_UPDATE = 8, INITIAL_WINDOW_SIZE = 4;
+const OK_HEAD = [[':status', '200']] as const;
+const CONTENT = Buffer.alloc(LIMITS.h2FrameBytesMax, 'x');
+
+/** Sends as much content on each stream as the windows that it was granted allow. */
+class Windows {
+  readonly sent = new Map<number, number>();
+  readonly #peer: RawPeer;
+
+  constructor(peer: RawPeer) {
+    this.#peer = peer;
+  }
+
+  get bytesSent(): number {
+    return [...this.sent.values()].reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  #granted(stream: number): number {
+    const updates = this.#peer.of(WINDOW_UPDATE).filter((heard) => heard.stream === stream).reduce((sum, {payload}) => sum + payload.readUInt32BE(0), 0);
+    const [settings] = this.#peer.of(TYPE.settings);
+    if (stream === 0 || settings === undefined) return 65_535 + updates;
+    for (let at = 0; at < settings.payload.length; at += 6) if (settings.payload.readUInt16BE(at) === INITIAL_WINDOW_SIZE) return settings.payload.readUInt32BE(at + 2) + updates;
+    return 65_535 + updates;
+  }
+
+  fill(stream: number, bytesPerFrame = CONTENT.length): void {
+    const connection = this.#granted(0), own = this.#granted(stream);
+    for (;;) {
+      const sent = this.sent.get(stream) ?? 0;
+      const length = Math.min(bytesPerFrame, own - sent, connection - this.bytesSent);
+      if (length <= 0) return;
+      this.#peer.send(frame(TYPE.data, 0, stream, CONTENT.subarray(0, length)));
+      this.sent.set(stream, sent + length);
+    }
+  }
+}
+
+async function start(context: TestContext): Promise<{readonly proxy: ProxyHarness; readonly upstream: RawHttp2}> {
+  const upstream = await RawHttp2.start(context);
+  const {proxy} = await startStage(context);
+  await proxy.reload({customers: [{...acme([upstream.port], {pool: {protocol: 'h2c', connectionsMax: 1000}}), revision: '2', certificates: [certificate(PAIR, ['acme.test'])]}]});
+  context.after(() => proxy.reload({customers: []}));
+  return {proxy, upstream};
+}
+
+function held(proxy: ProxyHarness): number {
+  proxy.proxy.tick();
+  return proxy.placesOf('buffers') * LIMITS.heldBlockBytes;
+}
+
+describe('a client that reads none of its responses costs under 4 MiB', () => {
+  for (const bytesPerFrame of [LIMITS.h2FrameBytesMax, 1000]) {
+    test(`as many as there can be at once, in frames of ${bytesPerFrame} bytes`, async (context) => {
+      const {proxy, upstream} = await start(context);
+      upstream.respond = (stream, peer) => peer.send(head(stream, OK_HEAD));
+      const client = await Http2Client.open(context, proxy, {INITIAL_WINDOW_SIZE: 0});
+      const streams = Array.from({length: LIMITS.h2StreamsMax}, (_, i) => 2 * i + 1);
+      client.send(...streams.map((id) => request(id, GET)));
+      await eventually('all are here', () => upstream.peers.reduce((sum, peer) => sum + peer.of(TYPE.headers).length, 0) === streams.length);
+      const [peer] = upstream.peers;
+      if (peer === undefined) throw new Error('there is a connection');
+      const windows = new Windows(peer);
+      for (let before = -1; windows.bytesSent !== before; await settle(50)) {
+        before = windows.bytesSent;
+        for (const id of streams) windows.fill(id, bytesPerFrame);
+      }
+      assert.equal(upstream.peers.length, 1);
+      assert.ok(windows.bytesSent < 4 * MIB, `${windows.bytesSent} bytes were taken of the application`);
+      assert.ok(held(proxy) < 4 * MIB, `${held(proxy)} bytes are held`);
+      client.destroy();
+      await eventually('nothing is held any more', () => held(proxy) === 0);
+    });
+  }
+});
