@@ -12,6 +12,8 @@ import type {Stream} from '#src/http2/stream.ts';
 
 /** Its answer shows that the client has read the GOAWAY before it. */
 const DRAIN_PING = Buffer.from('draining', 'latin1');
+/** RFC 8297. */
+const EARLY_HINTS = 103;
 
 export class ServerSession<Context> extends Session<Context> {
   readonly #handler: SessionHandler<Context>;
@@ -64,8 +66,12 @@ export class ServerSession<Context> extends Session<Context> {
 
   // The handler's side.
 
-  /** The head of the response, or before it any number of interim ones. @param lines checked fields: `name: value CRLF` each */
+  /**
+   * The head of the response, or before it any number of interim ones; of those, hints (103) only while the client takes what there is: no window
+   * holds them back. @param lines checked fields: `name: value CRLF` each
+   */
   sendHead(stream: Stream<Context>, status: number, lines: string): void {
+    if (status === EARLY_HINTS && this.sender.output.pendingBytes >= LIMITS.h2OutputBytesMax) return;
     if (stream.advance('send_headers')) this.sender.sendFields(stream, status, lines, 0);
   }
 

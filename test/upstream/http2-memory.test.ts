@@ -8,12 +8,17 @@ import {eventually, settle} from '#test/support/eventually.ts';
 import {GET, Http2Client} from '#test/support/http2-client.ts';
 import type {ProxyHarness} from '#test/support/proxy-harness.ts';
 import {acme, certificate} from '#test/support/snapshots.ts';
-import {END_HEADERS, RawHttp2, TYPE, frame, head, type RawPeer} from '#test/upstream/raw-http2.ts';
+import {RawHttp2, TYPE, frame, head, type RawPeer} from '#test/upstream/raw-http2.ts';
 
 const MIB = 1024 * 1024;
 const WINDOW_UPDATE = 8, INITIAL_WINDOW_SIZE = 4;
 const OK_HEAD = [[':status', '200']] as const;
 const CONTENT = Buffer.alloc(LIMITS.h2FrameBytesMax, 'x');
+
+/** Of nearly a frame, none of it in a table. */
+function largeHead(status: string, stream: number, round: number): Buffer {
+  return head(stream, [[':status', status], ...Array.from({length: 130}, (_, i) => ['link', `</${stream}-${round}-${i}-${'x'.repeat(90)}>`] as const)]);
+}
 
 /** Sends as much content on each stream as the windows that it was granted allow. */
 class Windows {
@@ -62,6 +67,21 @@ function held(proxy: ProxyHarness): number {
 }
 
 describe('a client that reads none of its responses costs under 4 MiB', () => {
+  test('and whose application sends hints and heads that are as large as they may be', async (context) => {
+    const {proxy, upstream} = await start(context);
+    upstream.respond = (stream, peer) => peer.send(...Array.from({length: LIMITS.interimResponsesMax}, (_, round) => largeHead('103', stream, round)), largeHead('200', stream, -1));
+    const client = await Http2Client.open(context, proxy);
+    client.tls.socket.pause();
+    for (let i = 0; i < LIMITS.h2StreamsMax; i++) client.send(request(2 * i + 1, GET));
+    await eventually('all have been answered', () => upstream.peers.reduce((sum, peer) => sum + peer.of(TYPE.headers).length, 0) === LIMITS.h2StreamsMax);
+    for (let before = -1; held(proxy) !== before; await settle(100)) before = held(proxy);
+    assert.ok(held(proxy) < 4 * MIB, `${held(proxy)} bytes are held`);
+    client.tls.socket.resume();
+    await eventually('all heads arrive', () => Array.from({length: LIMITS.h2StreamsMax}, (_, i) => client.peek(2 * i + 1)).every(({status}) => status === 200));
+    client.destroy();
+    await eventually('nothing is held any more', () => held(proxy) === 0);
+  });
+
   for (const bytesPerFrame of [LIMITS.h2FrameBytesMax, 1000]) {
     test(`as many as there can be at once, in frames of ${bytesPerFrame} bytes`, async (context) => {
       const {proxy, upstream} = await start(context);
