@@ -45,7 +45,7 @@ export class FrameParser implements FrameSink {
     this.#content = content;
   }
 
-  /** The bytes must not change afterwards. */
+  /** The bytes are lent. */
   parse(bytes: Buffer, nowMs: number): void {
     const completedBefore = this.#completed;
     this.#reader.read(bytes);

@@ -134,8 +134,8 @@ export class SocketWriter {
     for (const {loan} of pieces) {
       if (loan !== null) this.#loans.push(loan);
     }
-    if (!this.#mayWriteDirectly) this.#writeThroughStream(pieces);
-    else if (this.#socket._writev !== undefined) this.#socket._writev(pieces, this.#beginDirectly(bytes, this.#loans.length - loansBefore));
+    if (!this.#mayWriteDirectly || this.#socket._writev === undefined) this.#writeThroughStream(pieces);
+    else this.#socket._writev(pieces, this.#beginDirectly(bytes, this.#loans.length - loansBefore));
   }
 
   #writeThroughStream(pieces: readonly Piece[]): void {

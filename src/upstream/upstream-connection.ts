@@ -46,9 +46,10 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
   #isReusable = false;
   /** Where more is known than that the connection has ended. */
   #closeFault: FaultCode | null = null;
-  /** Not read because its client is the slower one; because its customer's turn has to come first; and the next read has been charged. */
+  /** Not read because its client is the slower one; because its customer's turn has to come first; in the line for that, which the end of a response is no way out of; and the next read has been charged. */
   #isShut = false;
   #isResting = false;
+  #isInLine = false;
   #isPrepaid = false;
   /** Part of a head. */
   #stash: Buffer | null = null;
@@ -167,13 +168,15 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
     if (this.#phase !== 'body' || this.#isResting || !timeMeter.shares.mustWait(time, clock.nowMs)) return;
     this.#isResting = true;
     this.#adjustReading();
-    timeMeter.shares.wait(time, this, clock.nowMs);
+    if (!this.#isInLine) timeMeter.shares.wait(time, this, clock.nowMs);
+    this.#isInLine = true;
   }
 
   /** Its turn is a read that is yet to come: without its price, all that wait would have theirs at once. */
   proceed(): void {
+    this.#isInLine = false;
+    if (!this.#isResting || this.#phase !== 'body') return;
     this.#isResting = false;
-    if (this.#phase !== 'body') return;
     this.#isPrepaid = !this.#isShut;
     if (this.#isPrepaid) this.upstream.timeMeter.chargeFixed(this.endpoint.time, LIMITS.bodyReadMs);
     this.#adjustReading();
@@ -321,8 +324,11 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
       this.#phase = 'idle';
       this.idleSinceMs = this.upstream.clock.nowMs;
       this.endpoint.idle.push(this);
-      // The last bytes may have been the ones too many, after which nobody waits for more.
-      if (this.isReadPaused) this.resume();
+      // The last bytes may have been the ones too many, after which nobody waits for more; or TLS had them when the next read was to wait.
+      if (this.isReadPaused) {
+        this.#isResting = false;
+        this.resume();
+      }
       this.wait('keep_alive', this.upstream.keepAliveMs);
     } else this.destroy();
     tellEnd(handler, null, this.upstream.reportBug, this.#body.trailers);

@@ -8,12 +8,14 @@ import {FLAG} from '#src/http2/frames.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
 import {opening, request, type Fields} from '#test/http2/frames.ts';
 import {eventually} from '#test/support/eventually.ts';
+import {CertificateAuthority} from '#test/support/certificate-authority.ts';
 import {FakeUpstream} from '#test/support/fake-upstream.ts';
 import {Http2Client} from '#test/support/http2-client.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
 import {fieldOf, statusOf, type RawMessage} from '#test/support/raw-message.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
 import {HTTPS, certificate, customer, pool, route, site} from '#test/support/snapshots.ts';
+import {TlsUpstream} from '#test/upstream/tls-upstream.ts';
 
 /** The clock of the harness stands still, so that each event takes what the kernel's part of it is taken for, and no bucket leaks. */
 const FLOOD = 400, QUIET = 10;
@@ -194,6 +196,26 @@ test('long responses wait between two reads, and arrive whole', async (context) 
   }
   assert.ok(waits(set, 'flood') > 100, `${waits(set, 'flood')} waits`);
   assert.deepEqual(set.proxy.faults(), {});
+});
+
+test('a response over TLS that ends while its next read waits leaves a connection that is read', async (context) => {
+  // What one read brings is several records, and those that are here already come whatever waits.
+  const body = 'x'.repeat(48 * 1024), authority = await CertificateAuthority.create('the authority');
+  const pair = await authority.issue({names: ['app.internal']});
+  const upstream = await TlsUpstream.start(context, pair), plain = await FakeUpstream.start(context);
+  upstream.answer = `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  const tls = {caPem: authority.certPem, serverName: 'app.internal', certificate: null, isVerified: true, versionMin: 'TLSv1.2' as const};
+  const flooding = owner('flood', upstream.port);
+  const proxy = await ProxyHarness.start(context, {customers: [{...flooding, pools: flooding.pools.map((made) => ({...made, tls}))}, owner('quiet', plain.port)]});
+  const set = {proxy, upstream: plain};
+  await introduce(context, set);
+  const flood = await connectAll(context, set, 20);
+  for (let round = 0; round < 5; round++) {
+    for (const client of flood) client.send(get('flood'));
+    for (const answer of await answersOf(flood)) assert.ok(answer.body === body);
+  }
+  assert.ok(waits(set, 'flood') > 20, `${waits(set, 'flood')} waits`);
+  assert.deepEqual(proxy.faults(), {});
 });
 
 test('clients that go away while they wait leave nothing behind', async (context) => {
