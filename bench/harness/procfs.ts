@@ -8,8 +8,16 @@ const MICROSECONDS_PER_TICK = 10_000;
 export interface ProcessStat {
   readonly pid: number;
   readonly parent: number;
-  /** User and system time of all threads and of the children that ended, in clock ticks. */
-  readonly ticks: number;
+  /** Of all threads and of the children that ended, in clock ticks. */
+  readonly userTicks: number;
+  readonly systemTicks: number;
+}
+
+/** Microseconds of CPU time. */
+export interface CpuTime {
+  readonly user: number;
+  /** In the kernel. */
+  readonly system: number;
 }
 
 /** The command name stands in parentheses and may hold spaces and parentheses itself, so what follows the last one is counted. */
@@ -17,9 +25,9 @@ export function parseStat(text: string): ProcessStat {
   const end = text.lastIndexOf(')');
   const fields = text.slice(end + 2).split(' ');
   const [user, system, childUser, childSystem] = fields.slice(11, 15).map(Number);
-  const ticks = (user ?? NaN) + (system ?? NaN) + (childUser ?? NaN) + (childSystem ?? NaN);
-  if (end < 0 || Number.isNaN(ticks)) throw new Error(`not a line of /proc/PID/stat: ${text.slice(0, 80)}`);
-  return {pid: Number.parseInt(text, 10), parent: Number(fields[1]), ticks};
+  const userTicks = (user ?? NaN) + (childUser ?? NaN), systemTicks = (system ?? NaN) + (childSystem ?? NaN);
+  if (end < 0 || Number.isNaN(userTicks + systemTicks)) throw new Error(`not a line of /proc/PID/stat: ${text.slice(0, 80)}`);
+  return {pid: Number.parseInt(text, 10), parent: Number(fields[1]), userTicks, systemTicks};
 }
 
 /** Bytes of the proportional set: pages shared by processes count once in total, so that a master and its workers add up. */
@@ -57,11 +65,22 @@ function readTree(root: number): ProcessStat[] {
   return descendants(stats, root);
 }
 
-/** CPU microseconds that the process, its threads and its children have used so far. */
-export function readCpuMicroseconds(root: number): number {
+/** What the process, its threads and its children have used so far. The kernel splits an exact sum by samples. */
+export function readCpuTime(root: number): CpuTime {
   const tree = readTree(root);
   if (tree.length === 0) throw new Error(`process ${root} has ended`);
-  return tree.reduce((sum, stat) => sum + stat.ticks, 0) * MICROSECONDS_PER_TICK;
+  const sum = (ticksOf: (stat: ProcessStat) => number): number => tree.reduce((ticks, stat) => ticks + ticksOf(stat), 0) * MICROSECONDS_PER_TICK;
+  return {user: sum(stat => stat.userTicks), system: sum(stat => stat.systemTicks)};
+}
+
+export function subtractCpuTime(after: CpuTime, before: CpuTime): CpuTime {
+  return {user: after.user - before.user, system: after.system - before.system};
+}
+
+/** Both together. */
+export function readCpuMicroseconds(root: number): number {
+  const {user, system} = readCpuTime(root);
+  return user + system;
 }
 
 /** Bytes of memory that the process and its children hold. */

@@ -20,7 +20,7 @@ export function describeResults(results: Results, date: string): Map<string, str
 
 /** Scenarios that the README states, of those that were measured. */
 const HEADLINES: readonly string[] = [
-  'get-c64', 'tls-get', 'h2-c16', 'response-64k', 'response-10m', 'websocket', 'tls-full', 'idle', 'idle-tls',
+  'get-c64', 'tls-get', 'h2-c16', 'response-64k', 'response-10m', 'websocket', 'tls-full', 'fair', 'idle', 'idle-tls',
 ];
 const HEADLINE_PEERS: readonly string[] = ['nginx', 'haproxy', 'http-proxy-3'];
 const EQUAL_PEERS: readonly string[] = ['nginx', 'nginx-stock', 'haproxy', 'torwart'];
@@ -44,6 +44,21 @@ function ratioTable(scenarios: readonly ScenarioResult[], peers: readonly string
   return rows.length === 0 ? [] : markdownTable([['', 'Torwart', ...shown], ...rows]);
 }
 
+/** Where a comparison of the time outside of the kernel says something, and with whom. */
+const USER_TIME_SCENARIOS: readonly string[] = ['get-c64', 'tls-get', 'h2-c16', 'websocket'];
+const USER_TIME_CONTESTANTS: readonly string[] = ['torwart', 'nginx', 'haproxy', 'node-relay'];
+
+/** CPU time of a request outside of the kernel and inside, by scenario and contestant. */
+function userTimeTable(scenarios: readonly ScenarioResult[]): string[] {
+  const rows = scenarios.filter(({name}) => USER_TIME_SCENARIOS.includes(name)).map((scenario): Row => [scenario.title, ...USER_TIME_CONTESTANTS.map(name => {
+    const contestant = scenario.contestants.find(other => other.name === name), column = scenario.columns.find(({key}) => key === 'userUs');
+    const medianOf = (key: string): number | undefined => contestant === undefined || column === undefined ? undefined : spreadOfColumn(contestant, {...column, key})?.median;
+    const user = medianOf('userUs'), all = medianOf('cpuUs');
+    return column === undefined || user === undefined || all === undefined ? '' : `${formatValue(user, column.unit)} + ${formatValue(all - user, column.unit)}`;
+  })]);
+  return rows.length === 0 ? [] : markdownTable([['', ...USER_TIME_CONTESTANTS], ...rows]);
+}
+
 /** Parts of documents, by name. `folder` leads from the document to the results, with a slash at its end. */
 export type Parts = Readonly<Record<string, (folder: string) => readonly string[]>>;
 
@@ -58,6 +73,7 @@ export function resultParts(results: Results, date: string): Parts {
     'bench-equal': () => ratioTable(results.scenarios, EQUAL_PEERS, null),
     'bench-bare': () => ratioTable(results.scenarios, BARE_PEERS, null),
     'bench-p99': () => ratioTable(results.scenarios, EQUAL_PEERS, 'p99Us'),
+    'bench-user': () => userTimeTable(results.scenarios),
     'bench-source': folder => [`From [${date}.md](${folder}${date}.md).`],
   };
 }

@@ -7,7 +7,7 @@
 import {randomBytes} from 'node:crypto';
 import net from 'node:net';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {readCpuMicroseconds} from '../harness/procfs.ts';
+import {readCpuTime, subtractCpuTime} from '../harness/procfs.ts';
 import {quantile} from '../harness/statistics.ts';
 import type {WebSocketLoad, WebSocketResult} from './websockets.ts';
 import {acceptKey, frameFromClient, frameFromServer} from './websocket-frames.ts';
@@ -71,12 +71,12 @@ async function openAll(): Promise<net.Socket[]> {
 }
 
 async function measure(sockets: readonly net.Socket[]): Promise<WebSocketResult> {
-  const cpuBefore = readCpuMicroseconds(load.proxyPid), started = performance.now();
+  const cpuBefore = readCpuTime(load.proxyPid), started = performance.now();
   for (const socket of sockets) converse(socket);
   await sleep(load.seconds * 1_000);
   run.isOver = true;
-  const seconds = (performance.now() - started) / 1_000, cpuUs = readCpuMicroseconds(load.proxyPid) - cpuBefore;
-  return {requests: latenciesUs.length, seconds, cpuUs, p50Us: quantile(latenciesUs, 0.5), p99Us: quantile(latenciesUs, 0.99)};
+  const seconds = (performance.now() - started) / 1_000, cpu = subtractCpuTime(readCpuTime(load.proxyPid), cpuBefore);
+  return {requests: latenciesUs.length, seconds, cpu, p50Us: quantile(latenciesUs, 0.5), p99Us: quantile(latenciesUs, 0.99)};
 }
 
 try {

@@ -1,6 +1,7 @@
 /** Starts `websocket-client.ts` and reads what it found. */
 import {fileURLToPath} from 'node:url';
 import {hostName} from '../harness/sites.ts';
+import type {CpuTime} from '../harness/procfs.ts';
 import type {Workplace} from '../harness/workplace.ts';
 import type {Proxy} from '../peers/peer.ts';
 import type {LoadResult} from '../scenarios/cost.ts';
@@ -16,7 +17,7 @@ export interface WebSocketLoad {
 
 /** A request is a message and its echo. */
 export interface WebSocketResult extends LoadResult {
-  readonly cpuUs: number;
+  readonly cpu: CpuTime;
 }
 
 const CLIENT = fileURLToPath(new URL('./websocket-client.ts', import.meta.url));

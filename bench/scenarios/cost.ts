@@ -1,5 +1,5 @@
 /** Scenarios that are about the CPU time of a request. */
-import {readCpuMicroseconds} from '../harness/procfs.ts';
+import {readCpuTime, subtractCpuTime, type CpuTime} from '../harness/procfs.ts';
 import {usualSites, type Sites} from '../harness/sites.ts';
 import type {Settings, Workplace} from '../harness/workplace.ts';
 import type {Peer, Proxy} from '../peers/peer.ts';
@@ -9,6 +9,7 @@ export const COST_COLUMNS: readonly [Column, ...Column[]] = [
   {key: 'perCpuSecond', label: 'req / CPU s', unit: 'per second', better: 'higher'},
   {key: 'perSecond', label: 'req / s', unit: 'per second'},
   {key: 'cpuUs', label: 'CPU / req', unit: 'microseconds'},
+  {key: 'userUs', label: 'of it user', unit: 'microseconds'},
   {key: 'p50Us', label: 'p50', unit: 'microseconds'},
   {key: 'p99Us', label: 'p99', unit: 'microseconds', better: 'lower'},
   {key: 'busy', label: 'proxy busy', unit: 'percent'},
@@ -23,14 +24,15 @@ export interface LoadResult {
 
 /** The CPU time is read around the load, so that no request is outside of it. */
 export async function sampleCost(proxy: Proxy, run: () => Promise<LoadResult>): Promise<Sample> {
-  const before = readCpuMicroseconds(proxy.child.pid);
+  const before = readCpuTime(proxy.child.pid);
   const result = await run();
-  return costSample(result, readCpuMicroseconds(proxy.child.pid) - before);
+  return costSample(result, subtractCpuTime(readCpuTime(proxy.child.pid), before));
 }
 
-export function costSample({requests, seconds, p50Us, p99Us}: LoadResult, cpu: number): Sample {
+export function costSample({requests, seconds, p50Us, p99Us}: LoadResult, {user, system}: CpuTime): Sample {
+  const cpu = user + system;
   if (cpu <= 0) throw new Error('the sample is too short to measure its CPU time');
-  return {perCpuSecond: requests / cpu * 1e6, perSecond: requests / seconds, cpuUs: cpu / requests, p50Us, p99Us, busy: cpu / seconds / 1e4};
+  return {perCpuSecond: requests / cpu * 1e6, perSecond: requests / seconds, cpuUs: cpu / requests, userUs: user / requests, p50Us, p99Us, busy: cpu / seconds / 1e4};
 }
 
 export interface CostScenario {

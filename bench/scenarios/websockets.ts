@@ -9,7 +9,7 @@ import type {Sample, Scenario} from './scenario.ts';
 /** The client reads the CPU time, because only it knows when all WebSockets are open. */
 async function sample(work: Workplace, proxy: Proxy): Promise<Sample> {
   const result = await runWebSockets(work, proxy, work.settings.webSockets, work.settings.seconds);
-  return costSample(result, result.cpuUs);
+  return costSample(result, result.cpu);
 }
 
 export const WEBSOCKET_SCENARIOS: readonly Scenario[] = [{
