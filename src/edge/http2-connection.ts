@@ -82,6 +82,8 @@ export class Http2Connection implements BatchingConnection, Holder, TurnTaker {
   #queue(bytes: Buffer): void {
     this.#queued = bytes;
     queueUp(this.#edge, this, this.memo.time);
+    // At once: until the end of this turn of the event loop a socket may be read dozens of times.
+    this.#adjustReading();
     this.scheduleFlush();
   }
 

@@ -6,7 +6,7 @@ import type {CustomerSnapshot} from '#src/config/snapshot.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {FLAG} from '#src/http2/frames.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
-import {opening, request, type Fields} from '#test/http2/frames.ts';
+import {frame, opening, request, type Fields} from '#test/http2/frames.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {CertificateAuthority} from '#test/support/certificate-authority.ts';
 import {FakeUpstream} from '#test/support/fake-upstream.ts';
@@ -183,6 +183,25 @@ test('the streams of one connection wait as well', async (context) => {
   }
   assert.ok(waits(set, 'flood') > 0);
   assert.deepEqual(set.proxy.faults(), {});
+});
+
+test('a connection that waits is not read on, whatever its client sends', async (context) => {
+  const set = await stage(context), {proxy} = set, unknown = frame(0xfe, 0, 0, Buffer.alloc(LIMITS.h2FrameBytesMax));
+  await introduce(context, set);
+  const fields: Fields = [[':method', 'POST'], [':scheme', 'https'], [':authority', 'flood.test'], [':path', '/']];
+  const client = await Http2Client.connect(context, proxy, {servername: 'flood.test'});
+  client.send(opening());
+  await eventually('the settings are acknowledged', () => client.frames.some(({flags}) => flags === FLAG.ACK));
+  client.send(...Array.from({length: LIMITS.h2StreamsMax}, (_, number) => request(2 * number + 1, fields)), ...Array.from({length: 400}, () => unknown));
+  let blocks = 0;
+  while (proxy.fault('h2_unknown_frames') === 0) {
+    await setImmediate();
+    proxy.proxy.tick();
+    blocks = Math.max(blocks, proxy.placesOf('buffers', 'flood'));
+  }
+  assert.ok(waits(set, 'flood') > 0);
+  // One read of what is encrypted, and what the connection had before.
+  assert.ok(blocks * LIMITS.heldBlockBytes <= 3 * LIMITS.clientReadBytes, `${blocks} blocks`);
 });
 
 test('long responses wait between two reads, and arrive whole', async (context) => {
