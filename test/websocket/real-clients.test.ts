@@ -129,6 +129,6 @@ test(`${TUNNELS} at once, each with answers of its own`, async (context) => {
   }));
   for (const socket of sockets) socket.close();
   await eventually('all have ended', () => proxy.customerCounter('acme', 'tunnelsClosed') === TUNNELS && proxy.proxy.openConnections === 0);
-  assert.equal(proxy.slot('acme', 'app', port).requests, 0);
+  await eventually('they are no load any more', () => proxy.slot('acme', 'app', port).requests === 0);
   assert.deepEqual(proxy.faults(), {});
 });
