@@ -252,6 +252,18 @@ describe('the end of a connection', () => {
     assert.equal(await client.ended(), ERROR.NO_ERROR);
   });
 
+  test('a connection whose handshake was under way when the proxy began to drain takes no requests', async (context) => {
+    const {proxy} = await startStage(context);
+    const {socket} = await proxy.connect(context, 'https');
+    await eventually('the connection is accepted', () => proxy.placesOf('handshakes') === 1);
+    proxy.proxy.beginDrain();
+    const client = await Http2Client.connect(context, proxy, {socket});
+    client.send(opening(), request(1, GET));
+    assert.equal(await client.ended(), ERROR.NO_ERROR);
+    assert.deepEqual(client.frames.filter(({type}) => type === FRAME.GOAWAY).map(({payload}) => payload.readUInt32BE(0)), [0]);
+    assert.deepEqual(proxy.faults(), {});
+  });
+
   test('drain_expired: requests that are not done by then are cut', async (context) => {
     const {proxy, upstream} = await startStage(context);
     const client = await Http2Client.open(context, proxy);
