@@ -59,8 +59,8 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     this.tls = tls;
     this.memo = createMemo(place, time);
     this.#pace = new ClientPace(edge.timeouts);
-    edge.connections.add(this);
     edge.wheel.arm(this, edge.clock.nowMs + edge.timeouts.requestHeadMs);
+    edge.connections.add(this);
   }
 
   get protocol(): string { return this.#isHttp10 ? 'HTTP/1.0' : 'HTTP/1.1'; }

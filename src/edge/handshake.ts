@@ -53,11 +53,13 @@ export class Handshake extends Deadlined implements Waiter {
     socket.once('secure', () => this.#succeed(events));
     // Once TLS is agreed on, too: a record that cannot be read ends the connection.
     socket.on('_tlsError', (error: NodeJS.ErrnoException) => this.#fail(error.code ?? ''));
-    socket.once('close', () => {
-      this.#fail('');
-      edge.releaseConnection(this.#peer);
-    });
     edge.wheel.arm(this, edge.clock.nowMs + edge.timeouts.tlsHandshakeMs);
+  }
+
+  /** The socket is closed, whatever has become of the handshake. */
+  onClose(): void {
+    this.#fail('');
+    this.#edge.releaseConnection(this.#peer);
   }
 
   /** Refuses before anything is signed, which is what costs the most. A client that has named one customer cannot name another. */

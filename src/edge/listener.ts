@@ -142,9 +142,22 @@ export class Listener {
     const reader: Reader = {connection: null};
     const socket = openCleartextSocket(handle, this.#readInto(reader));
     socket.once('close', () => edge.releaseConnection(peer));
-    const connection = new ClientConnection(edge, socket, {peer, listener: this.snapshot, tls: null, place: new ConnectionPlace(edge.places.connections), time: edge.timeMeter.strangers});
-    reader.connection = connection;
-    attach(edge, socket, connection);
+    this.#begin(socket, () => {
+      const connection = new ClientConnection(edge, socket, {peer, listener: this.snapshot, tls: null, place: new ConnectionPlace(edge.places.connections), time: edge.timeMeter.strangers});
+      reader.connection = connection;
+      attach(edge, socket, connection);
+    });
+  }
+
+  /** An exception is a bug. Once there is a socket, that is what ends the connection: its close gives the places back. */
+  #begin(socket: Socket, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#edge.reportBug(error);
+      socket.on('error', ignoreError);
+      socket.destroy();
+    }
   }
 
   // TLS.
@@ -158,10 +171,11 @@ export class Listener {
       ALPNProtocols: this.snapshot.http2 ? ALPN_HTTP2 : ALPN_HTTP1,
       SNICallback: (serverName, done) => this.#onServerName(handshake, serverName, done),
     });
-    handshake.begin(socket, {
+    socket.once('close', () => handshake.onClose());
+    this.#begin(socket, () => handshake.begin(socket, {
       onSecure: () => { reader.connection = this.#onSecure(socket, peer, handshake); },
       explainFailure: (code) => this.#explainFailure(socket, code),
-    });
+    }));
   }
 
   /** The client's hello has asked for a name. A session that is resumed needs no certificate, and does not come here. */

@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict';
 import {describe, mock, test, type TestContext} from 'node:test';
 import {Clock} from '#src/core/clock.ts';
+import {DeadlineWheel} from '#src/core/deadline-wheel.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {ClientConnection} from '#src/edge/client-connection.ts';
+import {Handshake} from '#src/edge/handshake.ts';
 import {Http2Stream} from '#src/edge/http2-stream.ts';
 import {ResponseWriter} from '#src/edge/response-writer.ts';
 import {OutputBuffer} from '#src/http2/output-buffer.ts';
@@ -27,7 +29,7 @@ import {FakeUpstream, OK, type Script} from '#test/support/fake-upstream.ts';
 import {GET, Http2Client} from '#test/support/http2-client.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
 import {statusOf} from '#test/support/raw-message.ts';
-import {acme, customer, pool, route, site} from '#test/support/snapshots.ts';
+import {HTTP, HTTPS, acme, customer, pool, route, site} from '#test/support/snapshots.ts';
 import {WEBSOCKET, accept, handshake} from '#test/websocket/handshakes.ts';
 
 /** A class, one of its methods, and which call of it fails. */
@@ -189,3 +191,17 @@ test('a log line that always fails costs its connections, in whatever way they e
   always.mock.restore();
   await assertUnharmed(context, {proxy, upstream});
 });
+
+for (const [name, victim] of [['https', [Handshake, 'begin', 1]], ['http', [DeadlineWheel, 'arm', 1]]] as const) {
+  test(`of a connection that could not be opened (${name}) no place stays taken`, async (context) => {
+    const proxy = await ProxyHarness.start(context, {node: {listeners: [HTTP, HTTPS]}});
+    const restore = sabotage(victim);
+    context.after(restore);
+    const client = await proxy.connect(context, name);
+    await client.ended();
+    restore();
+    assert.equal(proxy.reports.length, 1);
+    await eventually('the places are free', () => proxy.placesOf('connections') === 0 && proxy.placesOf('handshakes') === 0);
+    assert.equal(proxy.proxy.openConnections, 0);
+  });
+}
