@@ -1,6 +1,7 @@
 /** The stages of one request, each as a function over a fixed workload: what a browser sends and a small application answers. */
 import {parseIp} from '#src/core/ip.ts';
 import {KeyedHash} from '#src/core/keyed-hash.ts';
+import {flattenText} from '#src/core/text.ts';
 import {BodyDecoder} from '#src/http1/body-decoder.ts';
 import {framingLine, statusLine} from '#src/http1/encode.ts';
 import {BODY_CHUNKED} from '#src/http1/framing.ts';
@@ -142,7 +143,7 @@ function pickStage(): Stage {
 
 function hardenRequestStage(): Stage {
   const head = parsedRequest(), plan = planRequestFields(NO_CHANGES);
-  const lines = forwardedLines(makeClient(new KeyedHash(Buffer.alloc(32, 7))), head.host);
+  const lines = flattenText(forwardedLines(makeClient(new KeyedHash(Buffer.alloc(32, 7))), head.host));
   return {
     name: 'harden and encode a request head', operations: 100_000,
     run: operations => {

@@ -5,6 +5,7 @@
 import type {TimeAccount} from '#src/balance/time-account.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {ClientPatience} from '#src/core/patience.ts';
+import {ReusedText} from '#src/core/text.ts';
 import type {Authority} from '#src/http1/request-target.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
@@ -57,13 +58,13 @@ export interface ConnectionMemo {
   host: string;
   authority: Authority | null;
   /** The Host and forwarded fields for the upstream, or empty. */
-  forwardedLines: string;
+  readonly forwardedLines: ReusedText;
   /** Of the access log. */
   readonly line: LineMemo;
 }
 
 export function createMemo(place: ConnectionPlace, time: TimeAccount): ConnectionMemo {
-  return {place, time, turn: null, isLate: false, host: '', authority: null, forwardedLines: '', line: new LineMemo()};
+  return {place, time, turn: null, isLate: false, host: '', authority: null, forwardedLines: new ReusedText(), line: new LineMemo()};
 }
 
 /** What a handler knows of its client, and can do to it. */

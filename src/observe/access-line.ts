@@ -45,7 +45,7 @@ export function customerFragment(customer: string, pool: string): string {
  * @param tlsVersion empty in cleartext, like `tlsCipher`
  */
 export function originFragment(customer: string, address: string, tlsVersion: string, tlsCipher: string): string {
-  return flattenText(`${customer},"client":"${address}","tls_version":"${tlsVersion}","tls_cipher":"${tlsCipher}"`);
+  return `${customer},"client":"${address}","tls_version":"${tlsVersion}","tls_cipher":"${tlsCipher}"`;
 }
 
 /** @param endpoint address and port, or empty where no upstream was asked */

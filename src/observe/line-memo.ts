@@ -3,18 +3,18 @@
  * client that asks the same customer. A line from few pieces costs half of one from many, and is less to throw away.
  */
 import {LIMITS} from '#src/core/limits.ts';
-import {equalTexts, flattenText} from '#src/core/text.ts';
+import {ReusedText, equalTexts, flattenText} from '#src/core/text.ts';
 import {closingFragment, originFragment, requestFragment, userAgentFragment} from '#src/observe/access-line.ts';
 
 /** One a connection. All texts here are copies: a slice would keep the whole head that it is of. */
 export class LineMemo {
   #customerFragment = '';
   #address = '';
-  #origin = '';
+  readonly #origin = new ReusedText();
   #host = '';
   #method = '';
   #protocol = '';
-  #request = '';
+  readonly #request = new ReusedText();
   #userAgent = '';
   #userAgentFragment = '';
   /** Without a referer. */
@@ -22,22 +22,21 @@ export class LineMemo {
 
   /** @param customerFragment made by `customerFragment`; the others as in `originFragment` */
   findOrigin(customerFragment: string, address: string, tlsVersion: string, tlsCipher: string): string {
-    if (this.#origin !== '' && this.#customerFragment === customerFragment && this.#address === address) return this.#origin;
+    if (!this.#origin.isEmpty && this.#customerFragment === customerFragment && this.#address === address) return this.#origin.reuse();
     this.#customerFragment = customerFragment;
     this.#address = address;
-    this.#origin = originFragment(customerFragment, address, tlsVersion, tlsCipher);
-    return this.#origin;
+    return this.#origin.set(originFragment(customerFragment, address, tlsVersion, tlsCipher));
   }
 
-  /** Parameters as in `requestFragment`. A long host is not kept, because idle connections would be made large with it. */
+  /** Parameters as in `requestFragment`; the host is no slice of a head. A long one is not kept, because idle connections would be made large with it. */
   findRequest(host: string, method: string, protocol: string): string {
-    if (this.#request !== '' && this.#host === host && this.#method === method && this.#protocol === protocol) return this.#request;
+    if (!this.#request.isEmpty && this.#host === host && this.#method === method && this.#protocol === protocol) return this.#request.reuse();
     const fragment = requestFragment(host, method, protocol);
     if (fragment.length <= LIMITS.memoFragmentLengthMax) {
-      this.#host = flattenText(host);
-      this.#method = flattenText(method);
+      this.#host = host;
+      this.#method = method === 'GET' || method === 'POST' ? method : flattenText(method);
       this.#protocol = protocol;
-      this.#request = flattenText(fragment);
+      this.#request.set(fragment);
     }
     return fragment;
   }

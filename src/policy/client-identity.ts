@@ -1,7 +1,6 @@
 /** Who sent a request: the peer of the connection, or, behind a trusted proxy, whom that proxy names. */
 import {LIMITS} from '#src/core/limits.ts';
 import {clientNetwork, formatIp, parseIp, type CidrSet, type IpAddress} from '#src/core/ip.ts';
-import {flattenText} from '#src/core/text.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
 import {FIELD} from '#src/http1/field-names.ts';
 import {isToken} from '#src/http1/characters.ts';
@@ -40,7 +39,7 @@ export function forwardedLines(client: ClientIdentity, authority: string): strin
   const hasPort = colon > 0 && !authority.endsWith(']');
   const port = hasPort ? authority.slice(colon + 1) : client.scheme === 'https' ? '443' : '80';
   const host = colon > 0 ? `"${authority}"` : authority;
-  return flattenText(`host: ${authority}\r\n${client.lines}${host}\r\nx-forwarded-host: ${authority}\r\nx-forwarded-port: ${port}\r\n`);
+  return `host: ${authority}\r\n${client.lines}${host}\r\nx-forwarded-host: ${authority}\r\nx-forwarded-port: ${port}\r\n`;
 }
 
 /**

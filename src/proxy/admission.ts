@@ -101,9 +101,9 @@ function checkMethod(head: RequestHead): FaultCode | null {
 
 function findHost(head: RequestHead, memo: ConnectionMemo, facts: RequestFacts): FaultCode | null {
   if (!equalTexts(memo.host, head.host)) {
-    memo.authority = parseAuthority(head.host);
     memo.host = flattenText(head.host);
-    memo.forwardedLines = '';
+    memo.authority = parseAuthority(memo.host);
+    memo.forwardedLines.clear();
   }
   if (memo.authority === null) return 'host_invalid';
   facts.host = memo.authority.host;

@@ -21,6 +21,5 @@ export function composeUpstreamHead(route: Route, head: RequestHead, facts: Requ
 /** Behind a trusted proxy every request has a client of its own; else they are the same for the whole connection. */
 function findForwardedLines(client: ClientIdentity, authority: string, {memo, peer}: Downstream): string {
   if (client !== peer) return forwardedLines(client, authority);
-  if (memo.forwardedLines === '') memo.forwardedLines = forwardedLines(peer, authority);
-  return memo.forwardedLines;
+  return memo.forwardedLines.isEmpty ? memo.forwardedLines.set(forwardedLines(peer, authority)) : memo.forwardedLines.reuse();
 }
