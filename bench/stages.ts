@@ -193,8 +193,8 @@ function logStage(): Stage {
   const {target, userAgent, referer} = parsedRequest();
   const record: AccessRecord = {
     timeFragment: timeFragment('2026-06-01T12:00:00.000Z'), endpointFragment: endpointFragment('10.0.0.1:3000'), requestId: '0123456789abcdef',
-    originFragment: originFragment(customerFragment('acme', 'shop'), '192.0.2.7', 'TLSv1.3', 'TLS_AES_128_GCM_SHA256'),
-    requestFragment: requestFragment(HOST, 'GET', 'HTTP/1.1'), target, status: 200, fault: null, bytesReceived: 512, bytesSent: 700, queueMs: 0.01, connectMs: 0,
+    originFragment: flattenText(originFragment(customerFragment('acme', 'shop'), '192.0.2.7', 'TLSv1.3', 'TLS_AES_128_GCM_SHA256')),
+    requestFragment: flattenText(requestFragment(HOST, 'GET', 'HTTP/1.1')), target, status: 200, fault: null, bytesReceived: 512, bytesSent: 700, queueMs: 0.01, connectMs: 0,
     firstByteMs: 1.234, totalMs: 1.345, accessFragment: '', closingFragment: closingFragment(userAgentFragment(userAgent), referer),
   };
   return {

@@ -1,6 +1,6 @@
 /**
  * What the log lines of one connection have in common, kept from one request to the next as finished text: nearly always it is the same
- * client that asks the same customer. A line from few pieces costs half of one from many, and is less to throw away.
+ * client that asks the same customer. A line from few pieces leaves less to throw away.
  */
 import {LIMITS} from '#src/core/limits.ts';
 import {ReusedText, equalTexts, flattenText} from '#src/core/text.ts';
