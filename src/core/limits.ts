@@ -27,6 +27,8 @@ export const LIMITS = {
   /** After a refusal the client's bytes are read and thrown away for a moment, so that it can read the answer. */
   lingerMs: 2_000,
   lingerBytesMax: 1024 * 1024,
+  /** Between two looks whether a client that is not read is still there: the system tells only those who read or write. */
+  absenceMs: 1_000,
   /** A client has ended its side of a tunnel: so long the application may be silent then. */
   tunnelFarewellMs: 10_000,
   /** What one read of a client's cleartext connection may bring. */

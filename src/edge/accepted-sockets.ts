@@ -41,6 +41,19 @@ export function peerAddress(handle: AcceptedHandle): string | undefined {
   return handle.getpeername(peer) === 0 ? peer.address : undefined;
 }
 
+interface Connected {
+  readonly _handle: AcceptedHandle | null;
+}
+
+/**
+ * The client has reset the connection. A socket that is neither read nor written does not hear of that, but a connection that was reset has no
+ * peer any more (Linux: ENOTCONN).
+ */
+export function isReset(socket: Socket): boolean {
+  const {_handle: handle} = socket as unknown as Connected;
+  return handle?.getpeername({}) !== 0;
+}
+
 /** Ends a connection of which no socket was made. */
 export function resetConnection(handle: AcceptedHandle): void {
   handle.reset(() => undefined);

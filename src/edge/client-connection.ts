@@ -16,6 +16,7 @@ import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {Holding, type Holder} from '#src/transport/held-memory.ts';
 import {ReadValve} from '#src/transport/read-valve.ts';
+import {isReset} from '#src/edge/accepted-sockets.ts';
 import {ClientPace} from '#src/edge/client-pace.ts';
 import type {Phase, Waiting} from '#src/edge/connection-phase.ts';
 import type {Edge} from '#src/edge/edge.ts';
@@ -133,6 +134,10 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     this.#waiting = 'none';
     if (waiting === 'head') this.#refuse('request_head_timeout');
     else if (waiting === 'drain') this.lose('client_stalled');
+    else if (waiting === 'absence') {
+      if (isReset(this.#socket)) this.lose('client_gone');
+      else this.#watchAbsence();
+    }
     else if (waiting === 'body' && this.#handler !== null) this.#handler.onRequestFault('request_body_timeout');
     else if (waiting !== 'none') this.abort();
   }
@@ -240,14 +245,15 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
 
   /** A client that does not read has a deadline already, which nothing that it sends may move. */
   #waitForBody(): void {
-    if (!this.#isExchanging || this.#body.isComplete || this.#valve.isShut) return;
+    if (this.#valve.isShut) return this.#watchAbsence();
+    if (!this.#isExchanging || this.#body.isComplete) return;
     const deadlineMs = this.#pace.awaitBody(this.#edge.clock.nowMs);
     if (this.#waiting !== 'drain') this.#wait('body', deadlineMs);
   }
 
   #keepForLater(bytes: Buffer): void {
     const stash = this.#stash === null ? copyBytes(bytes, 0, bytes.length) : Buffer.concat([this.#stash, bytes]);
-    if (this.#keep(stash) !== null || stash.length >= LIMITS.pipelineBytesMax) this.#pauseReading();
+    if (this.#keep(stash) !== null || stash.length >= LIMITS.pipelineBytesMax) this.pauseRequestBody();
   }
 
   /** The fault says that too much is held already. */
@@ -265,8 +271,11 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
   }
 
   pauseRequestBody(): void {
+    if (this.#valve.isShut) return;
+    this.#pace.restBody(this.#edge.clock.nowMs);
+    this.#valve.shut();
     if (this.#waiting === 'body') this.#waiting = 'none';
-    this.#pauseReading();
+    this.#watchAbsence();
   }
 
   resumeRequestBody(): void {
@@ -274,11 +283,8 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     this.#waitForBody();
   }
 
-  #pauseReading(): void {
-    if (this.#valve.isShut) return;
-    this.#pace.restBody(this.#edge.clock.nowMs);
-    this.#valve.shut();
-  }
+  /** Whoever is read or written to shows that he is gone. */
+  #watchAbsence(): void { if (this.#valve.isShut && this.#waiting === 'none') this.#wait('absence', this.#edge.clock.nowMs + LIMITS.absenceMs); }
 
   // Writing the response.
 
@@ -346,7 +352,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     if (this.isBackedUp) {
       // Small requests make large answers: a client that does not read them would fill the memory with them.
       this.#phase = 'unread';
-      this.#pauseReading();
+      this.pauseRequestBody();
       this.#wait('drain', this.#pace.awaitReader(this.#edge.clock.nowMs));
       return;
     }

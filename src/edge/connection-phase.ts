@@ -7,5 +7,8 @@
  */
 export type Phase = 'idle' | 'head' | 'queued' | 'exchange' | 'surplus' | 'unread' | 'tunnel' | 'lingering' | 'closed';
 
-/** What the deadline that is armed stands for. It is not disarmed when a phase ends: `none` makes it a no-op. */
-export type Waiting = 'none' | 'first_request' | 'keep_alive' | 'head' | 'body' | 'drain' | 'linger';
+/**
+ * What the deadline that is armed stands for. It is not disarmed when a phase ends: `none` makes it a no-op. `absence`: the client is not read, and
+ * has no deadline itself.
+ */
+export type Waiting = 'none' | 'absence' | 'first_request' | 'keep_alive' | 'head' | 'body' | 'drain' | 'linger';

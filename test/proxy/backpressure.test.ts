@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type {Socket} from 'node:net';
 import {test, type TestContext} from 'node:test';
+import {LIMITS} from '#src/core/limits.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
 import {PROBE} from '#test/support/attack.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
@@ -252,6 +253,27 @@ test('an application that reads slowly slows the client down, and gets everythin
   upstream.peers[0]?.send('HTTP/1.1 204 No Content\r\n\r\n');
   assert.equal((await client.response()).startLine, 'HTTP/1.1 204 No Content');
   assert.deepEqual(proxy.faults(), {});
+});
+
+for (const listener of ['http', 'https'] as const) test(`a client of ${listener} that resets its connection while its upload has to wait is noticed before its deadline`, async (context) => {
+  const {upstream, proxy} = await stage(context);
+  upstream.isParsing = false;
+  upstream.onPeer = (peer) => { peer.socket.pause(); };
+  const connection = await proxy.connect(context, listener);
+  const client = listener === 'http' ? connection : await proxy.connectTls(context, {servername: 'acme.test', socket: connection.socket});
+  client.send(`POST / HTTP/1.1\r\nhost: acme.test\r\ncontent-length: ${TOTAL_BYTES}\r\n\r\n`);
+  pump(client.socket, TOTAL_BYTES);
+  await standstill(() => handedOver(client.socket));
+  proxy.pass(2 * LIMITS.absenceMs);
+  assert.equal(proxy.proxy.openConnections, 1);
+  connection.socket.resetAndDestroy();
+  await settle();
+  proxy.pass(LIMITS.absenceMs + LIMITS.wheelTickMs);
+  assert.deepEqual(proxy.faults(), {client_gone: 1});
+  assert.equal(proxy.proxy.openConnections, 0);
+  assert.equal(proxy.placesOf('buffers'), 0);
+  assert.equal(proxy.slot('acme', 'app', upstream.port).requests, 0);
+  await eventually('its place is free', () => proxy.placesOf('connections') === 0);
 });
 
 test('an application that stops reading is given up', async (context) => {
