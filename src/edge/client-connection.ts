@@ -178,7 +178,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
       at = this.#isExchanging && !this.#body.isComplete ? this.#readBody(bytes, headEnd, end) : headEnd;
     }
     this.#isReadingHeads = false;
-    if (at < end && this.#keepsMore) this.#keep(copyBytes(bytes, at, end));
+    if (at < end && this.#keepsMore) this.#keepForLater(bytes.subarray(at, end));
   }
 
   onTurn(): void { if (this.#phase === 'queued') this.#becomeIdle(); }

@@ -331,6 +331,17 @@ describe('when it is too much', () => {
     assert.deepEqual(proxy.faults(), {buffer_share_exceeded: 2});
   });
 
+  test('further requests that come with one and are more than the cap: no more is read until it is answered', async (context) => {
+    const stage = await start(context, {bufferedBytesPerClientMax: 2 * BLOCK}), {proxy, upstream} = stage;
+    const client = await pipeline(context, stage, 3);
+    client.send('x'.repeat(BLOCK));
+    assert.equal(await measure(proxy), 3);
+    upstream.requests[0]?.peer.send(OK);
+    assert.equal(statusOf(await client.response()), 200);
+    assert.equal(statusOf(await client.response()), 400, 'the bytes behind it are read');
+    await assertNothingHeld(proxy);
+  });
+
   test('a connection that goes on with another customer takes what it holds along', async (context) => {
     const stage = await start(context, {}, {customers: globex}), {proxy, upstream} = stage;
     upstream.respond = () => null;
