@@ -134,6 +134,12 @@ export class Edge {
     return handshakeFault;
   }
 
+  /** No socket was made of a connection that had been admitted. */
+  releaseUnopened(peer: ClientIdentity): void {
+    if (peer.scheme === 'https') this.places.handshakes.freeForClient(peer);
+    this.releaseConnection(peer);
+  }
+
   releaseConnection(peer: ClientIdentity): void {
     this.places.connections.freeForClient(peer);
     this.count('connectionsClosed');

@@ -3,7 +3,9 @@
  * with everybody else's requests.
  */
 import assert from 'node:assert/strict';
+import {Socket, connect} from 'node:net';
 import {describe, mock, test, type TestContext} from 'node:test';
+import {TLSSocket} from 'node:tls';
 import {Clock} from '#src/core/clock.ts';
 import {DeadlineWheel} from '#src/core/deadline-wheel.ts';
 import {LIMITS} from '#src/core/limits.ts';
@@ -192,15 +194,22 @@ test('a log line that always fails costs its connections, in whatever way they e
   await assertUnharmed(context, {proxy, upstream});
 });
 
-for (const [name, victim] of [['https', [Handshake, 'begin', 1]], ['http', [DeadlineWheel, 'arm', 1]]] as const) {
-  test(`of a connection that could not be opened (${name}) no place stays taken`, async (context) => {
+/** What Node does while it makes the socket of an accepted connection, and what follows. */
+const OPENING: readonly (readonly [listener: string, victim: Victim])[] = [
+  ['http', [Socket, 'read', 1]], ['https', [TLSSocket, '_init', 1]], ['https', [TLSSocket, '_wrapHandle', 1]],
+  ['http', [DeadlineWheel, 'arm', 1]], ['https', [Handshake, 'begin', 1]],
+];
+for (const [name, victim] of OPENING) {
+  test(`of a connection that could not be opened (${name}, ${victim[1]}) no place stays taken`, async (context) => {
     const proxy = await ProxyHarness.start(context, {node: {listeners: [HTTP, HTTPS]}});
     const restore = sabotage(victim);
     context.after(restore);
-    const client = await proxy.connect(context, name);
-    await client.ended();
+    // Paused, so that it is not the victim itself.
+    const client = connect({port: proxy.ports[name] ?? 0, host: '127.0.0.1'}).pause();
+    client.on('error', () => undefined);
+    context.after(() => { client.destroy(); });
+    await eventually('the exception has happened', () => proxy.reports.length === 1);
     restore();
-    assert.equal(proxy.reports.length, 1);
     await eventually('the places are free', () => proxy.placesOf('connections') === 0 && proxy.placesOf('handshakes') === 0);
     assert.equal(proxy.proxy.openConnections, 0);
   });
