@@ -53,8 +53,6 @@ export class Http2Connection implements BatchingConnection, Holder, TurnTaker {
     edge.connections.add(this);
     edge.ticking.add(this);
     this.scheduleFlush();
-    // Its handshake was under way when the others were told.
-    if (edge.isDraining) this.endIfIdle();
   }
 
   get heldBytes(): number { return this.session.heldBytes + this.#socket.writableLength + (this.#queued?.length ?? 0); }

@@ -49,6 +49,7 @@ export class Listener {
   readonly #server: Server;
   /** What handshakes begin under; null in cleartext. */
   #secureContext: SecureContext | null;
+  #isClosed = false;
 
   constructor(parts: ListenerParts) {
     this.snapshot = parts.snapshot;
@@ -76,6 +77,7 @@ export class Listener {
 
   /** Stops accepting. Connections of HTTP/1.1 that are open go on; those of HTTP/2 could for ever, and end after their requests. */
   close(): void {
+    this.#isClosed = true;
     this.#server.close();
     this.#edge.endHttp2(this.snapshot);
   }
@@ -120,9 +122,14 @@ export class Listener {
       resetConnection(handle);
       return;
     }
-    handle.setNoDelay(true);
-    if (this.#secureContext === null) this.#openCleartext(handle, peer);
-    else this.#openSecure(handle, peer, this.#secureContext);
+    try {
+      handle.setNoDelay(true);
+      if (this.#secureContext === null) this.#openCleartext(handle, peer);
+      else this.#openSecure(handle, peer, this.#secureContext);
+    } catch (error) {
+      edge.releaseUnopened(peer);
+      throw error;
+    }
   }
 
   /** The callback reaches the connection through what it is put into: the socket exists first. */
@@ -149,7 +156,7 @@ export class Listener {
     });
   }
 
-  /** An exception is a bug. Once there is a socket, that is what ends the connection: its close gives the places back. */
+  /** An exception is a bug. Now that there is a socket, that is what ends the connection: its close gives the places back. */
   #begin(socket: Socket, act: () => void): void {
     try {
       act();
@@ -214,6 +221,8 @@ export class Listener {
     if (socket.isSessionReused()) edge.timeMeter.chargeFixed(time, LIMITS.resumptionMs);
     const connection = new Connection(edge, socket, {peer, listener: this.snapshot, tls: facts, place: handshake.place, time});
     attach(edge, socket, connection);
+    // Its handshake was under way when the others were told.
+    if (connection instanceof Http2Connection && (this.#isClosed || !this.snapshot.http2)) connection.endIfIdle();
     return connection;
   }
 

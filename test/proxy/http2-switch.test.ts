@@ -4,14 +4,16 @@ import {connect, type TLSSocket} from 'node:tls';
 import {once} from 'node:events';
 import {test} from 'node:test';
 import {generate} from 'selfsigned';
+import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {ERROR, FRAME} from '#src/http2/frames.ts';
-import {request} from '#test/http2/frames.ts';
+import {opening, request} from '#test/http2/frames.ts';
 import {startStage} from '#test/http2-edge/stage.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {OK} from '#test/support/fake-upstream.ts';
-import {GET, Http2Client} from '#test/support/http2-client.ts';
+import {GET, HOST, Http2Client} from '#test/support/http2-client.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
+import {connectRawTls} from '#test/support/raw-client.ts';
 import {HTTP, HTTPS, acme, certificate} from '#test/support/snapshots.ts';
 
 async function negotiate(port: number): Promise<string | false | null> {
@@ -34,7 +36,14 @@ test('HTTP/2 can be switched off and on for new connections', async (context) =>
   assert.equal(await negotiate(port), 'h2');
 });
 
-for (const [what, listeners] of [['is switched off', [{...HTTPS, http2: false}]], ['loses its listener', [HTTP]]] as const) {
+/** The last stream that each GOAWAY says is answered. */
+function lastIdsOf({frames}: Http2Client): readonly number[] {
+  return frames.filter(({type}) => type === FRAME.GOAWAY).map(({payload}) => payload.readUInt32BE(0));
+}
+
+const CLOSINGS: readonly (readonly [what: string, listeners: readonly ListenerSnapshot[]])[] = [['is switched off', [{...HTTPS, http2: false}]], ['loses its listener', [HTTP]]];
+
+for (const [what, listeners] of CLOSINGS) {
   test(`a connection of HTTP/2 ends after its requests when HTTP/2 ${what}: the hole may be in it`, async (context) => {
     const {proxy, upstream} = await startStage(context);
     upstream.respond = () => null;
@@ -48,8 +57,21 @@ for (const [what, listeners] of [['is switched off', [{...HTTPS, http2: false}]]
     peer.send(OK);
     assert.equal((await busy.response(1)).body, 'ok', 'what is under way is finished');
     assert.equal(await busy.ended(), ERROR.NO_ERROR);
-    const lastIds = busy.frames.filter(({type}) => type === FRAME.GOAWAY).map(({payload}) => payload.readUInt32BE(0));
-    assert.deepEqual(lastIds, [0x7fff_ffff, 1], 'in two steps');
+    assert.deepEqual(lastIdsOf(busy), [0x7fff_ffff, 1], 'in two steps');
+    assert.deepEqual(proxy.faults(), {});
+  });
+}
+
+for (const [what, listeners] of CLOSINGS) {
+  test(`a connection takes no requests whose handshake was under way when HTTP/2 ${what}`, async (context) => {
+    const {proxy} = await startStage(context);
+    const {socket} = await proxy.connect(context, 'https');
+    await eventually('the connection is accepted', () => proxy.placesOf('handshakes') === 1);
+    await proxy.reload({node: {...proxy.node, listeners}});
+    const client = new Http2Client(await connectRawTls(context, 0, {socket, servername: HOST, ALPNProtocols: ['h2']}));
+    client.send(opening(), request(1, GET));
+    assert.equal(await client.ended(), ERROR.NO_ERROR);
+    assert.deepEqual(lastIdsOf(client), [0]);
     assert.deepEqual(proxy.faults(), {});
   });
 }
