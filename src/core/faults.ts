@@ -95,6 +95,7 @@ export const FAULTS = {
   sni_unknown: fault(0, 'client', 'The TLS server name is not served here.'),
   tls_failed: fault(0, 'client', 'The TLS handshake failed.'),
   tls_timeout: fault(0, 'client', 'The TLS handshake took too long.'),
+  tls_flood: fault(0, 'client', 'Too much of TLS carried nothing.'),
   // HTTP/2 (RFC 9113): violations, and floods that are counted per connection. The names in brackets are what they became known as.
   h2_protocol: fault(0, 'client', 'The frames break the protocol.'),
   h2_compression: fault(0, 'client', 'The compressed fields are malformed.'),

@@ -41,6 +41,15 @@ export const LIMITS = {
   tlsSessionChainMs: 3_600_000,
   /** Between two lines of the daemon log about a pool whose TLS fails. */
   tlsFailureReportMs: 60_000,
+  /**
+   * Records of TLS without content: so many bytes of them are borne, and so many more with each look. A byte of content may have come in a record
+   * of its own, which has 30 over TLS 1.2; and a whole record may not have come to its end yet.
+   */
+  tlsEmptyBytesMax: 32 * 1024,
+  tlsEmptyBytesPerLook: 256,
+  tlsLookMs: 2_000,
+  tlsRecordBytesMin: 32,
+  tlsRecordBytesMax: 16 * 1024 + 256 + 5,
   requestIdBytesMax: 128,
   forwardedHopsMax: 32,
   /** Basic credentials as they stand in the field: a name, a password, Base64. */
@@ -198,6 +207,7 @@ assertRelation(LIMITS.requestTargetBytesMax < LIMITS.requestHeadBytesMax, 'a tar
 assertRelation(LIMITS.pipelineBytesMax >= LIMITS.requestHeadBytesMax, 'a pipelined head fits into the buffer');
 assertRelation(LIMITS.chunkExtensionBytesMax <= LIMITS.chunkExtensionBytesTotalMax, 'one extension fits into the total');
 assertRelation(LIMITS.banFileBytesMax >= LIMITS.bansMax * (512 + 4 * LIMITS.banReasonLengthMax), 'every list of bans fits into its file');
+assertRelation(LIMITS.tlsEmptyBytesMax > LIMITS.tlsRecordBytesMax, 'a record that has not come to its end is no flood');
 assertRelation(LIMITS.attemptsMax >= 1, 'a request is tried at least once');
 assertRelation(LIMITS.h2StreamWindowBytes < LIMITS.h2ConnectionWindowBytes, 'one upload never fills the window of its connection');
 assertRelation(LIMITS.h2HeaderBlockBytesMax >= LIMITS.requestHeadBytesMax, 'a head fits into its block without compression');

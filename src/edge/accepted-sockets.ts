@@ -11,6 +11,7 @@ import {TLSSocket, type SecureContext} from 'node:tls';
 
 /** A connection as the event loop hands it over. */
 export interface AcceptedHandle {
+  readonly bytesRead: number;
   /** Fills in the peer's address; other than 0: there is none any more. */
   getpeername(peer: {address?: string}): number;
   setNoDelay(isOn: boolean): number;
@@ -101,6 +102,12 @@ class SecureSocket extends TLSSocket {
     const {_tlsOptions: {handle}} = this as unknown as Acceptance;
     return (TLSSocket.prototype as unknown as HandleWrapping)._wrapHandle.call(this, null, handle, false);
   }
+}
+
+/** What has come over the wire; `bytesRead` of the socket is the content of that. */
+export function receivedBytes(socket: TLSSocket): number {
+  const {_tlsOptions: {handle}} = socket as unknown as Acceptance;
+  return handle.bytesRead;
 }
 
 export function openSecureSocket(handle: AcceptedHandle, options: SecureSocketOptions): TLSSocket {

@@ -19,6 +19,7 @@ import {ConnectionPlace} from '#src/edge/connection-place.ts';
 import type {Edge} from '#src/edge/edge.ts';
 import {Handshake} from '#src/edge/handshake.ts';
 import {Http2Connection} from '#src/edge/http2-connection.ts';
+import {RecordWatch} from '#src/edge/record-watch.ts';
 import type {TlsFacts} from '#src/edge/request-handler.ts';
 
 const BACKLOG = 4096;
@@ -221,6 +222,7 @@ export class Listener {
     if (socket.isSessionReused()) edge.timeMeter.chargeFixed(time, LIMITS.resumptionMs);
     const connection = new Connection(edge, socket, {peer, listener: this.snapshot, tls: facts, place: handshake.place, time});
     attach(edge, socket, connection);
+    new RecordWatch(edge, socket, peer).begin();
     // Its handshake was under way when the others were told.
     if (connection instanceof Http2Connection && (this.#isClosed || !this.snapshot.http2)) connection.endIfIdle();
     return connection;

@@ -1,5 +1,5 @@
 /**
- * What clients do wrong over HTTP/2, added up over their connections and all threads: a flood that one connection is ended for can be spread
+ * What clients do wrong over HTTP/2 and TLS, added up over their connections and all threads: a flood that one connection is ended for can be spread
  * over many, or begun anew with the next. Whoever goes on is banned from the node, and from then on refused before TLS.
  */
 import type {Clock} from '#src/core/clock.ts';
@@ -12,7 +12,7 @@ import {raiseBanLevel} from '#src/shared/ban-level.ts';
 import type {BanOrder} from '#src/shared/messages.ts';
 import type {RateBuckets} from '#src/shared/rate-buckets.ts';
 
-const REASON = 'floods or violations of HTTP/2';
+const REASON = 'floods or violations of HTTP/2 or TLS';
 
 export interface OffencesParts {
   readonly clock: Clock;

@@ -10,7 +10,7 @@ import {GET, Http2Client} from '#test/support/http2-client.ts';
 import {TIMEOUTS} from '#test/support/snapshots.ts';
 
 const ATTACKER = '127.0.0.7';
-const BAN = {customer: null, network: `${ATTACKER}/32`, reason: 'floods or violations of HTTP/2'};
+const BAN = {customer: null, network: `${ATTACKER}/32`, reason: 'floods or violations of HTTP/2 or TLS'};
 
 function connectFrom(context: TestContext, {proxy}: Stage, localAddress: string): Promise<Http2Client> {
   return Http2Client.connect(context, proxy, {localAddress});
