@@ -9,7 +9,7 @@ import {normaliseTarget} from '#src/http1/path.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
 import {parseAuthority} from '#src/http1/request-target.ts';
 import {ResponseHead} from '#src/http1/response-head.ts';
-import {closingFragment, customerFragment, endpointFragment, formatAccessLine, originFragment, requestFragment, timeFragment, userAgentFragment, type AccessRecord} from '#src/observe/access-line.ts';
+import {clientFragment, closingFragment, customerFragment, endpointFragment, formatAccessLine, requestFragment, timeFragment, userAgentFragment, type AccessRecord} from '#src/observe/access-line.ts';
 import {forwardedLines, identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
 import {FleetScope} from '#src/policy/fleet-scope.ts';
 import {HostTable} from '#src/policy/host-table.ts';
@@ -91,7 +91,7 @@ function routeStage(hostCount: number): Stage {
     {path: '/admin/', match: 'prefix', methods: ['GET'], value: 3},
   ]);
   const hosts = new HostTable<PathTable<number>>(), {target} = parsedRequest();
-  for (let i = 0; i < hostCount; i++) hosts.set(`h${i}.bench.example`, paths);
+  for (let i = 0; i < hostCount; i++) hosts.set({pattern: `h${i}.bench.example`, value: paths});
   const names = Array.from({length: ASKED_HOSTS}, (_, i) => `H${(i * 7_919) % hostCount}.bench.example`);
   const findRoute = (name: string): number => {
     const normal = normaliseTarget(target, true) ?? '';
@@ -193,7 +193,7 @@ function logStage(): Stage {
   const {target, userAgent, referer} = parsedRequest();
   const record: AccessRecord = {
     timeFragment: timeFragment('2026-06-01T12:00:00.000Z'), endpointFragment: endpointFragment('10.0.0.1:3000'), requestId: '0123456789abcdef',
-    originFragment: flattenText(originFragment(customerFragment('acme', 'shop'), '192.0.2.7', 'TLSv1.3', 'TLS_AES_128_GCM_SHA256')),
+    originFragment: flattenText(customerFragment('acme', 'shop') + clientFragment('192.0.2.7', 'TLSv1.3', 'TLS_AES_128_GCM_SHA256')),
     requestFragment: flattenText(requestFragment(HOST, 'GET', 'HTTP/1.1')), target, status: 200, fault: null, bytesReceived: 512, bytesSent: 700, queueMs: 0.01, connectMs: 0,
     firstByteMs: 1.234, totalMs: 1.345, accessFragment: '', closingFragment: closingFragment(userAgentFragment(userAgent), referer),
   };

@@ -19,30 +19,3 @@ export function equalTexts(a: string, b: string): boolean {
 export function flattenText(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }
-
-/** A text that is often used again. It becomes one of one piece when that happens for the first time: of many it never does. */
-export class ReusedText {
-  #text = '';
-  #isFlat = false;
-
-  get isEmpty(): boolean {
-    return this.#text === '';
-  }
-
-  /** @param text latin1 only */
-  set(text: string): string {
-    this.#text = text;
-    this.#isFlat = false;
-    return text;
-  }
-
-  clear(): void {
-    this.#text = '';
-  }
-
-  reuse(): string {
-    if (!this.#isFlat) this.#text = flattenText(this.#text);
-    this.#isFlat = true;
-    return this.#text;
-  }
-}

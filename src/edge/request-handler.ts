@@ -5,8 +5,6 @@
 import type {TimeAccount} from '#src/balance/time-account.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import type {ClientPatience} from '#src/core/patience.ts';
-import {ReusedText} from '#src/core/text.ts';
-import type {Authority} from '#src/http1/request-target.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import {LineMemo} from '#src/observe/line-memo.ts';
@@ -54,17 +52,21 @@ export interface ConnectionMemo {
   turn: Turn | null;
   /** What is read from it has waited so long for its turn that its requests are refused. */
   isLate: boolean;
-  /** The Host field that `authority` was read from. Like all texts here it is a copy: a slice would keep the whole head. */
+  /** The last request's Host field. Like all texts here it is a copy, or the configuration's own: a slice would keep the whole head. */
   host: string;
-  authority: Authority | null;
-  /** The Host and forwarded fields for the upstream, or empty. */
-  readonly forwardedLines: ReusedText;
+  /** What it says, see `Authority`; empty where it is invalid. */
+  hostName: string;
+  authority: string;
+  /** The last two requests were for the same host: what is kept for it will be used. */
+  isHostRepeated: boolean;
+  /** The Host and forwarded fields for the upstream, once a host is repeated; else empty. */
+  forwardedLines: string;
   /** Of the access log. */
   readonly line: LineMemo;
 }
 
 export function createMemo(place: ConnectionPlace, time: TimeAccount): ConnectionMemo {
-  return {place, time, turn: null, isLate: false, host: '', authority: null, forwardedLines: new ReusedText(), line: new LineMemo()};
+  return {place, time, turn: null, isLate: false, host: '', hostName: '', authority: '', isHostRepeated: false, forwardedLines: '', line: new LineMemo()};
 }
 
 /** What a handler knows of its client, and can do to it. */

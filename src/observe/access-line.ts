@@ -9,6 +9,7 @@ import {flattenText} from '#src/core/text.ts';
  */
 export interface AccessRecord {
   readonly timeFragment: string;
+  /** Customer and client. */
   readonly originFragment: string;
   readonly endpointFragment: string;
   /** Only token characters. */
@@ -39,13 +40,9 @@ export function customerFragment(customer: string, pool: string): string {
   return flattenText(`,"customer":${quote(customer)},"pool":${quote(pool)}`);
 }
 
-/**
- * Whose request of whom it was.
- * @param address of the client
- * @param tlsVersion empty in cleartext, like `tlsCipher`
- */
-export function originFragment(customer: string, address: string, tlsVersion: string, tlsCipher: string): string {
-  return `${customer},"client":"${address}","tls_version":"${tlsVersion}","tls_cipher":"${tlsCipher}"`;
+/** @param tlsVersion empty in cleartext, like `tlsCipher` */
+export function clientFragment(address: string, tlsVersion: string, tlsCipher: string): string {
+  return `,"client":"${address}","tls_version":"${tlsVersion}","tls_cipher":"${tlsCipher}"`;
 }
 
 /** @param endpoint address and port, or empty where no upstream was asked */
@@ -59,8 +56,15 @@ export function endpointFragment(endpoint: string): string {
  * @param protocol `HTTP/1.1`
  */
 export function requestFragment(host: string, method: string, protocol: string): string {
-  return `","host":"${host}","method":"${method}","protocol":"${protocol}","path":`;
+  return `","host":"${host}${(method === 'GET' ? GETS[protocol] : undefined) ?? methodFragment(method, protocol)}`;
 }
+
+function methodFragment(method: string, protocol: string): string {
+  return `","method":"${method}","protocol":"${protocol}","path":`;
+}
+
+/** By protocol. */
+const GETS: Readonly<Record<string, string>> = Object.fromEntries(['HTTP/1.0', 'HTTP/1.1', 'HTTP/2'].map((protocol) => [protocol, flattenText(methodFragment('GET', protocol))]));
 
 export function userAgentFragment(userAgent: string): string {
   return flattenText(`,"user_agent":${quote(userAgent)}`);

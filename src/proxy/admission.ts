@@ -31,7 +31,7 @@ export function admit(gateway: Gateway, downstream: Downstream, head: RequestHea
   return checkNodeBan(gateway, downstream, client)
     ?? checkLimits(gateway, gateway.limits.onArrival, head, facts)
     ?? checkMethod(head)
-    ?? findHost(head, downstream.memo, facts)
+    ?? findHost(gateway, head, downstream.memo, facts)
     ?? findTarget(head, downstream, facts)
     ?? checkExpectation(head)
     ?? findSite(gateway, downstream, facts)
@@ -99,16 +99,22 @@ function checkMethod(head: RequestHead): FaultCode | null {
   return REFUSED_METHODS.has(head.method) ? 'method_refused' : null;
 }
 
-function findHost(head: RequestHead, memo: ConnectionMemo, facts: RequestFacts): FaultCode | null {
-  if (!equalTexts(memo.host, head.host)) {
-    memo.host = flattenText(head.host);
-    memo.authority = parseAuthority(memo.host);
-    memo.forwardedLines.clear();
-  }
-  if (memo.authority === null) return 'host_invalid';
-  facts.host = memo.authority.host;
-  facts.authority = memo.authority.text;
+function findHost(gateway: Gateway, head: RequestHead, memo: ConnectionMemo, facts: RequestFacts): FaultCode | null {
+  memo.isHostRepeated = equalTexts(memo.host, head.host);
+  if (!memo.isHostRepeated) rememberHost(gateway, head.host, memo);
+  if (memo.hostName === '') return 'host_invalid';
+  facts.host = memo.hostName;
+  facts.authority = memo.authority;
   return null;
+}
+
+function rememberHost({tables}: Gateway, hostField: string, memo: ConnectionMemo): void {
+  const name = tables.hosts.findName(hostField);
+  memo.host = name ?? flattenText(hostField);
+  const authority = name === undefined ? parseAuthority(memo.host) : null;
+  memo.hostName = name ?? authority?.host ?? '';
+  memo.authority = name ?? authority?.text ?? '';
+  memo.forwardedLines = '';
 }
 
 function findTarget(head: RequestHead, downstream: Downstream, facts: RequestFacts): FaultCode | null {

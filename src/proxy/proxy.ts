@@ -104,7 +104,7 @@ export class Proxy {
     this.#edge = new Edge({
       clock, wheel, hash, bans, offences, places, held, descriptors, counters, reportBug,
       timeMeter, findCustomerTime: (customer) => tables.findTimeAccount(customer),
-      findTimeAccount: (hostField) => tables.hosts.find(parseAuthority(hostField)?.host ?? '')?.customer.time ?? timeMeter.strangers,
+      findTimeAccount: (hostField) => tables.hosts.find(tables.hosts.findName(hostField) ?? parseAuthority(hostField)?.host ?? '')?.customer.time ?? timeMeter.strangers,
       findAccounts: (customer) => tables.findAccounts(customer), acquireHandler: (downstream) => exchanges.acquire(downstream),
     }, node.timeouts);
     this.#ticketKeys = Buffer.from(start.ticketKeys);

@@ -10,7 +10,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import {parseCidrs, type Cidr} from '#src/core/ip.ts';
 import {customerFragment} from '#src/observe/access-line.ts';
 import {compileAccess, type AccessRule} from '#src/policy/access.ts';
-import {HostTable} from '#src/policy/host-table.ts';
+import {HostTable, type HostEntry} from '#src/policy/host-table.ts';
 import {PathTable} from '#src/policy/path-table.ts';
 import {planRequestFields, type FieldPlan} from '#src/policy/request-hardening.ts';
 import {compileLimits, createLimitKey, HostKeys, type CompiledLimit, type LimitParts, type NamedLimitKey} from '#src/policy/request-limits.ts';
@@ -49,7 +49,7 @@ export interface Customer {
   /** Of the log line, where no route was found. */
   readonly logFragment: string;
   readonly pools: ReadonlyMap<string, UpstreamPool>;
-  readonly hosts: readonly {readonly pattern: string; readonly site: Site}[];
+  readonly hosts: readonly HostEntry<Site>[];
   readonly tunnelCaps: TunnelCaps;
   readonly places: PlaceAccounts;
   /** Survives reloads: its connections are in it. */
@@ -117,7 +117,7 @@ export class Tables {
     const kept = new Set([...customer.pools.values()].flatMap((pool) => pool.endpoints));
     if (before !== undefined) this.#withdraw(before, kept);
     this.#customers.set(name, customer);
-    for (const {pattern, site} of customer.hosts) this.hosts.set(pattern, site);
+    for (const entry of customer.hosts) this.hosts.set(entry);
   }
 
   *accounts(kind: PlaceKind): Generator<PlaceAccount> {
@@ -140,7 +140,7 @@ export class Tables {
   }
 
   #withdraw(customer: Customer, kept: ReadonlySet<UpstreamEndpoint>): void {
-    for (const {pattern, site} of customer.hosts) this.hosts.delete(pattern, site);
+    for (const entry of customer.hosts) this.hosts.delete(entry);
     for (const pool of customer.pools.values()) {
       for (const endpoint of pool.endpoints) {
         if (!kept.has(endpoint)) endpoint.retire();
@@ -160,7 +160,7 @@ export class Tables {
     }
     const limits = compileLimits(snapshot.name, snapshot.name, snapshot.limits, this.#limitParts);
     const gates = this.#buildGates(snapshot, pools, before);
-    const hosts: {pattern: string; site: Site}[] = [];
+    const hosts: HostEntry<Site>[] = [];
     const customer: Customer = {
       name: snapshot.name,
       banScope: createBanScope(snapshot.name, this.#hash),
@@ -182,7 +182,7 @@ export class Tables {
       const parts = {customer: snapshot.name, site: patterns[0] ?? '', pools, gates, limitParts: this.#limitParts, customerLimits: limits.onRoute};
       const paths = new PathTable(routes.map((route) => ({path: route.path, match: route.match, methods: route.methods, value: compileRoute(route, parts)})));
       const site: Site = {customer, paths, hostKeys: new HostKeys(patterns, this.#hash)};
-      for (const pattern of patterns) hosts.push({pattern, site});
+      for (const pattern of patterns) hosts.push({pattern, value: site});
     }
     return customer;
   }

@@ -1,5 +1,6 @@
 /** The head of a request as an application is sent it: normalised target, hardened fields, and what Torwart says about the client. */
 import type {Downstream} from '#src/edge/request-handler.ts';
+import {flattenText} from '#src/core/text.ts';
 import {UPGRADE_LINES} from '#src/http1/encode.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import {forwardedLines, type ClientIdentity} from '#src/policy/client-identity.ts';
@@ -21,5 +22,7 @@ export function composeUpstreamHead(route: Route, head: RequestHead, facts: Requ
 /** Behind a trusted proxy every request has a client of its own; else they are the same for the whole connection. */
 function findForwardedLines(client: ClientIdentity, authority: string, {memo, peer}: Downstream): string {
   if (client !== peer) return forwardedLines(client, authority);
-  return memo.forwardedLines.isEmpty ? memo.forwardedLines.set(forwardedLines(peer, authority)) : memo.forwardedLines.reuse();
+  if (!memo.isHostRepeated) return forwardedLines(peer, authority);
+  if (memo.forwardedLines === '') memo.forwardedLines = flattenText(forwardedLines(peer, authority));
+  return memo.forwardedLines;
 }

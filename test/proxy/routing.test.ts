@@ -37,6 +37,7 @@ const acme = customer('acme', {
     site(['*.deep.acme.test', 'deep.acme.test'], [route('/', respond('deep'))]),
     site(['exact.deep.acme.test'], [route('/only', respond('exact'))]),
     site(['none.test'], []),
+    site(['up.test', 'other.test', '*.up.test'], [route('/')]),
   ],
 });
 const proxy = await ProxyHarness.start({after}, {customers: [acme]});
@@ -62,6 +63,20 @@ describe('the host', () => {
 
   test('an exact host hides the wildcard, although it has no route', async (context) => {
     assert.equal(statusOf(await ask(context, '/', {host: 'exact.deep.acme.test'})), 404);
+  });
+
+  test('each request of a connection has its own, upstream and in the log, whatever the others asked for', async (context) => {
+    await proxy.forgetLog();
+    const client = await proxy.connect(context);
+    const sent = ['up.test', 'up.test', 'up.test', 'other.test', 'up.test', 'UP.test', 'UP.test', 'a.up.test', 'b.up.test', 'b.up.test', 'b.up.test', 'up.test:81', 'up.test:81', 'other.test', 'other.test'];
+    for (const host of sent) {
+      client.send(`GET / HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
+      assert.equal(statusOf(await client.response()), 200, host);
+      const request = await upstream.nextRequest(), text = host.toLowerCase();
+      assert.deepEqual(['host', 'x-forwarded-host', 'x-forwarded-port'].map((name) => fieldsOf(request, name)), [[text], [text], [text.split(':')[1] ?? '80']]);
+      const {host: logged, client: address, customer: name, method} = await proxy.nextLogLine();
+      assert.deepEqual({logged, address, name, method}, {logged: text.replace(':81', ''), address: '127.0.0.1', name: 'acme', method: 'GET'});
+    }
   });
 });
 
