@@ -58,6 +58,8 @@ export const LIMITS = {
   authResponseBytesMax: 64 * 1024,
   /** UTF-16 code units of the account that an attempt to log in names. */
   loginAccountLengthMax: 256,
+  /** The same of the name of a field in a form. */
+  loginNameLengthMax: 1024,
   /** Fields of a form that is an attempt to log in: PHP looks at no more (`max_input_vars`). */
   loginFieldsMax: 1000,
   /** Attempts that wait at the same time, in one thread, and those of one customer; further ones are refused. */

@@ -4,10 +4,13 @@
  */
 import {LIMITS} from '#src/core/limits.ts';
 import type {LoginGuardSnapshot} from '#src/config/snapshot.ts';
+import {foldLetters, foldSpelling} from '#src/policy/spelling.ts';
 
 export type AccountPlace = NonNullable<LoginGuardSnapshot['account']>;
 
 const TYPES = {form: 'application/x-www-form-urlencoded', json: 'application/json'} as const;
+/** Sling reads the other fields in the charset that this one names. */
+const CHARSET_FIELD = '_charset_';
 /** A string of JSON that is followed by a colon: the key of some object. */
 const JSON_STRING = /"(?:[^"\\]|\\.)*"(\s*:)?/g;
 
@@ -28,7 +31,7 @@ export function readAccount(place: AccountPlace, {contentType, query, body}: Log
   // Servlets, PHP and Rails mix what the query says into what the body says, each in an order of its own.
   const inQuery = query === '' ? '' : readPairs(query.split(/[&;]/), place.field);
   if (inBody === null || inQuery === null || !isAccount(inBody) || !isAccount(inQuery)) return null;
-  const account = normalise(inBody), other = normalise(inQuery);
+  const account = foldLetters(inBody), other = foldLetters(inQuery);
   if (account !== '' && other !== '' && account !== other) return null;
   return account === '' ? other : account;
 }
@@ -39,17 +42,10 @@ function isType(contentType: string, wanted: string): boolean {
   return type === wanted && parameters.every((parameter) => !parameter.startsWith('charset') || /^charset="?utf-8"?$/.test(parameter));
 }
 
-/** What is written in C stops reading at a NUL. */
+/** What is written in C stops reading at a NUL. One letter can be eighteen in disguise. */
 function isAccount(text: string): boolean {
-  return text.length <= LIMITS.loginAccountLengthMax && !/\p{Cc}/u.test(text);
-}
-
-/**
- * Applications take `Alice `, `alice` and `ＡＬＩＣＥ` for the same, and databases `álice` and what has letters in it that nobody sees; or they
- * do not: to count them as one errs on the safe side.
- */
-function normalise(account: string): string {
-  return account.normalize('NFKD').replaceAll(/[\p{M}\p{C}]/gu, '').trim().toUpperCase().toLowerCase();
+  const max = LIMITS.loginAccountLengthMax;
+  return text.length <= max && !/\p{Cc}/u.test(text) && foldSpelling(text).length <= max;
 }
 
 function readForm(text: string, field: string): string | null {
@@ -60,15 +56,17 @@ function readForm(text: string, field: string): string | null {
 function readPairs(pairs: readonly string[], field: string): string | null {
   // What stands further behind is there for some and not for others.
   if (pairs.length > LIMITS.loginFieldsMax) return null;
-  const wanted = keysOf(field);
+  const wanted = readingsOf(field);
   let account = '';
   let isFound = false;
   for (const pair of pairs) {
     const equals = pair.indexOf('=');
     const name = decodePart(equals < 0 ? pair : pair.slice(0, equals));
-    if (name === null) return null;
-    if (!isSameField(keysOf(name), wanted)) continue;
+    // What is written in C ends a name, too, at a NUL.
+    if (name === null || name.length > LIMITS.loginNameLengthMax || /\p{Cc}/u.test(name)) return null;
     const value = decodePart(equals < 0 ? '' : pair.slice(equals + 1));
+    if (name.toLowerCase() === CHARSET_FIELD && value?.toLowerCase() !== 'utf-8') return null;
+    if (!isSameName(readingsOf(name), wanted)) continue;
     if (isFound || name !== field || value === null) return null;
     isFound = true;
     account = value;
@@ -85,12 +83,20 @@ function decodePart(text: string): string | null {
   }
 }
 
+/** The keys that PHP reads in a name, and those that Rack 2 and qs do. */
+type Readings = readonly [php: readonly string[], rack: readonly string[]];
+
+/** Spring takes `!user` for the default of `user`. */
+function readingsOf(name: string): Readings {
+  const text = foldSpelling(name).replace(/^!/, '');
+  return [keysOfPhp(text), text.split(/[[\]]+/).filter((key) => key !== '')];
+}
+
 /**
  * Of `user[email]`: `user` and `email`. `a[]=`, and names that PHP turns into this one (`a.b`, `a b`, `a[b` → `a_b`), are other spellings of a field.
  * Steps from bracket to bracket, and never looks for one twice: a pattern would, and take seconds for a body of brackets.
  */
-function keysOf(name: string): readonly string[] {
-  const text = name.trim().toLowerCase();
+function keysOfPhp(text: string): readonly string[] {
   const first = text.indexOf('[');
   const isNested = first > 0 && text.includes(']');
   const keys = [(isNested ? text.slice(0, first) : text).replaceAll(/[ .[]/g, '_')];
@@ -101,6 +107,10 @@ function keysOf(name: string): readonly string[] {
     open = text.indexOf('[', close);
   }
   return keys;
+}
+
+function isSameName([php, rack]: Readings, [otherPhp, otherRack]: Readings): boolean {
+  return isSameField(php, otherPhp) || (rack.length > 0 && isSameField(rack, otherRack));
 }
 
 /** Whether some program could read one for the other: `user`, `user[]` and `user[email][x]` all say something about `user[email]`. */
@@ -126,13 +136,15 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Of two equal keys one parser takes the first, another the last; some do not mind their case. */
+/** Of two equal keys one parser takes the first, another the last; some do not mind their case, and C ends them at a NUL. */
 function countKeys(text: string, field: string): number {
+  const wanted = foldSpelling(field);
   let count = 0;
   for (const [token, colon] of text.matchAll(JSON_STRING)) {
     if (colon === undefined) continue;
-    const key: unknown = JSON.parse(token.slice(0, -colon.length));
-    if (String(key).toLowerCase() === field.toLowerCase()) count++;
+    const key = String(JSON.parse(token.slice(0, -colon.length)));
+    if (/\p{Cc}/u.test(key)) return Number.POSITIVE_INFINITY;
+    if (foldSpelling(key) === wanted) count++;
   }
   return count;
 }

@@ -6,6 +6,7 @@ import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {readAccount} from '#src/policy/login-account.ts';
 import {judgeLogin} from '#src/policy/login-outcome.ts';
+import {foldLoginPath, pathOfTarget} from '#src/policy/login-path.ts';
 import type {PendingVerdict, Verdict, VerdictListener} from '#src/proxy/gate.ts';
 import type {LoginGuard, LoginKeys} from '#src/proxy/login-guard.ts';
 import type {RequestBody} from '#src/proxy/request-body.ts';
@@ -20,6 +21,8 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
   #keys: LoginKeys | null = null;
   #listener: VerdictListener | null = null;
   #user = '';
+  /** Folded. */
+  #path = '';
 
   constructor(guard: LoginGuard, head: RequestHead) {
     super();
@@ -34,6 +37,7 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
     if (client === null) throw new Error('an admitted request has a client');
     this.isBegun = true;
     this.#user = facts.user;
+    this.#path = foldLoginPath(pathOfTarget(facts.normalTarget));
     const guard = this.#guard;
     // Who only observes refuses nothing, and counts the client at least.
     const account = this.#readAccount(body, facts.normalTarget) ?? (guard.snapshot.isEnforced ? null : '');
@@ -105,7 +109,7 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
   onResponse(head: ResponseHead): void {
     const keys = this.#keys;
     if (keys === null) return;
-    const outcome = judgeLogin(head, this.#guard.snapshot.failure);
+    const outcome = judgeLogin(head, this.#guard.snapshot.failure, this.#path);
     if (outcome === 'failure') {
       this.#keys = null;
       this.#guard.count('failed', 'none', keys.client);

@@ -1,6 +1,6 @@
 /** The login guards of a customer, by the path that they guard and by name. */
 import type {LoginGuardSnapshot} from '#src/config/snapshot.ts';
-import {stripPathParameters} from '#src/policy/path-table.ts';
+import {foldLoginPath, isProgram, pathOfTarget, spellingsOf} from '#src/policy/login-path.ts';
 import {LoginGuard, type LoginGuardParts} from '#src/proxy/login-guard.ts';
 
 /** Null where there are none. */
@@ -15,26 +15,32 @@ export function createLoginGuardsBuilder(parts: LoginGuardParts): LoginGuardsBui
 
 export class LoginGuards {
   readonly #guards = new Map<string, LoginGuard[]>();
+  /** Those of paths that are programs, with a slash at the end. */
+  readonly #programs: (readonly [prefix: string, guard: LoginGuard])[] = [];
   readonly #named: ReadonlyMap<string, LoginGuard>;
+  readonly #methods: ReadonlySet<string>;
 
   constructor(guards: readonly LoginGuard[]) {
     this.#named = new Map(guards.map((guard) => [guard.snapshot.name, guard]));
+    this.#methods = new Set(guards.flatMap(({snapshot}) => snapshot.methods));
     for (const guard of guards) {
-      for (const path of guard.snapshot.paths) this.#guards.set(foldPath(path), [...this.#guards.get(foldPath(path)) ?? [], guard]);
+      for (const path of guard.snapshot.paths.map(foldLoginPath)) {
+        this.#guards.set(path, [...this.#guards.get(path) ?? [], guard]);
+        if (isProgram(path)) this.#programs.push([`${path}/`, guard]);
+      }
     }
   }
 
   /** The one that the route names, else the first that is for this path. @param target normalised, perhaps with a query */
   find(method: string, target: string, ofRoute: string | null): LoginGuard | null {
+    // WSGI and what is built on it do not mind the case.
+    const verb = method.toUpperCase();
+    if (!this.#methods.has(verb)) return null;
     const named = ofRoute === null ? undefined : this.#named.get(ofRoute);
-    if (named?.snapshot.methods.includes(method) === true) return named;
-    const query = target.indexOf('?');
-    const guards = this.#guards.get(foldPath(query < 0 ? target : target.slice(0, query)));
-    return guards?.find(({snapshot}) => snapshot.methods.includes(method)) ?? null;
+    if (named?.snapshot.methods.includes(verb) === true) return named;
+    const path = foldLoginPath(pathOfTarget(target));
+    const found = spellingsOf(path).flatMap((spelling) => this.#guards.get(spelling) ?? []);
+    const programs = this.#programs.filter(([prefix]) => path.startsWith(prefix)).map(([, guard]) => guard);
+    return [...found, ...programs].find(({snapshot}) => snapshot.methods.includes(verb)) ?? null;
   }
-}
-
-/** Applications that do not mind the case, a slash at the end or parameters must not be a way around the guard. */
-function foldPath(path: string): string {
-  return stripPathParameters(path).toLowerCase().replace(/(?<=.)\/$/, '');
 }

@@ -15,8 +15,8 @@ function nested(text: string): string | null {
   return readAccount({type: 'form', field: 'user[email]'}, {contentType: FORM, query: '', body: Buffer.from(text, 'latin1')});
 }
 
-function json(text: string, type = JSON_TYPE, query = ''): string | null {
-  return readAccount({type: 'json', field: 'email'}, {contentType: type, query, body: Buffer.from(text, 'utf8')});
+function json(text: string, type = JSON_TYPE, query = '', field = 'email'): string | null {
+  return readAccount({type: 'json', field}, {contentType: type, query, body: Buffer.from(text, 'utf8')});
 }
 
 const READ: readonly (readonly [what: string, account: string | null, expected: string])[] = [
@@ -27,7 +27,10 @@ const READ: readonly (readonly [what: string, account: string | null, expected: 
   ['another parameter of the type', json('{"email":"alice"}', `${JSON_TYPE}; odata=verbose; charset=utf-8`), 'alice'],
   ['UTF-8 in escapes, and what databases take for the same letter', form('user_name=Zo%C3%AB'), 'zoe'],
   ['letters with marks of their own', form('user_name=zoe%CC%88'), 'zoe'],
-  ['a sharp s', form('user_name=gro%C3%9F'), 'gross'],
+  ['a sharp s', form('user_name=gro%C3%9F'), 'gros'],
+  ['letters that databases take for others', form('user_name=%C3%98%C5%82%C4%91%C3%A6%C3%B0'), 'oldaed'],
+  ['digits of other scripts', form('user_name=bob%D9%A3%E0%A5%AB'), 'bob35'],
+  ['two kinds of kana', form('user_name=%E3%82%A2%E3%82%A4'), String(form('user_name=%E3%81%82%E3%81%84'))],
   ['what is not seen', form('user_name=ali%E2%80%8Bce'), 'alice'],
   ['a percent sign in the password that is none of an escape', form('user_name=alice&password=100%'), 'alice'],
   ['the same account in the query', form('user_name=alice', FORM, 'next=/&user_name=ALICE'), 'alice'],
@@ -37,14 +40,16 @@ const READ: readonly (readonly [what: string, account: string | null, expected: 
   ['a field in another, beside its siblings', nested('user[email]=alice&user[password]=x&authenticity_token=y'), 'alice'],
   ['brackets in escapes', nested('user%5Bemail%5D=alice&user%5Bpassword%5D=x'), 'alice'],
   ['no such field, among many names', nested(Array.from({length: LIMITS.loginFieldsMax}, (_, i) => `user[p${i}]=x`).join('&')), ''],
-  ['nothing but brackets, of which a quadratic reader never gets done', form('['.repeat(1024 * 1024)), ''],
-  ['the same behind a name that has an end', form(`a[]${'['.repeat(1024 * 1024)}`), ''],
+  ['nothing but brackets', form('['.repeat(LIMITS.loginNameLengthMax)), ''],
+  ['the same behind a name that has an end', form(`a[]${'['.repeat(LIMITS.loginNameLengthMax - 3)}`), ''],
   ['no such field', form('password=x'), ''],
   ['an empty body', form(''), ''],
   ['a JSON object', json('{"email":"Alice@Example.com","password":"x"}'), 'alice@example.com'],
   ['escapes in a key', json('{"\\u0065mail":"alice"}'), 'alice'],
   ['a number', json('{"email":42}'), '42'],
   ['the name in a value', json('{"email":"alice","note":"email"}'), 'alice'],
+  ['a name in brackets that is another', form('[password]=x&user_name=alice'), 'alice'],
+  ['the usual charset of a form', form('_charset_=UTF-8&user_name=alice'), 'alice'],
   ['no such key', json('{"password":"x"}'), ''],
 ];
 
@@ -68,9 +73,17 @@ const REFUSED: readonly (readonly [what: string, account: string | null])[] = [
   ['a list in place of what it is nested in', nested('user[email]=other&user[]=victim')],
   ['deeper than it is', nested('user[email]=other&user[email][x][y]=victim')],
   ['what PHP does not read of a name', nested('user[email]=other&user[email]x=victim')],
+  ['a name that C ends at a NUL', form('user_name=other&user_name%00x=victim')],
+  ['a name in brackets, which Rack 2 and qs take off', form('user_name=other&[user_name]=victim')],
+  ['a name with a bracket at its end, which Rack 2 takes off', form('user_name=other&user_name]=victim')],
+  ['a nested field whose brackets are others, which Rack 2 reads', nested('user[email]=other&user]email]=victim')],
+  ['a default of Spring for the field', form('!user_name=victim')],
+  ['another charset in a field, which Sling reads', form('_charset_=utf-16&user_name=other')],
+  ['a name with a letter that folds into one of it', form('user_name=other&u%C5%BFer_name=victim')],
   ['an escaped name beside the plain one', form('user_name=other&user%5Fname=victim')],
   ['another case beside the plain one', form('user_name=other&User_Name=victim')],
   ['a semicolon, which some take for a separator', form('user_name=other;user_name=victim')],
+  ['a name that is too long', form('x'.repeat(LIMITS.loginNameLengthMax + 1))],
   ['bytes that are no UTF-8', form('user_name=\xff')],
   ['another charset', form('user_name=victim', `${FORM}; charset=ibm500`)],
   ['UTF-7, in which every byte is ASCII', form('+AHU-ser_name=victim', `${FORM}; charset=utf-7`)],
@@ -94,9 +107,14 @@ const REFUSED: readonly (readonly [what: string, account: string | null])[] = [
   ['no type at all', form('user_name=victim', '')],
   ['a form where JSON is expected', json('email=victim', FORM)],
   ['an account that is too long', form(`user_name=${'a'.repeat(LIMITS.loginAccountLengthMax + 1)}`)],
+  ['an account of letters that are words', form(`user_name=${'%EF%B7%BA'.repeat(LIMITS.loginAccountLengthMax / 16)}`)],
   ['a key twice', json('{"email":"other","email":"victim"}')],
   ['a key twice, one of them escaped', json('{"email":"other","\\u0065mail":"victim"}')],
   ['a key twice in different cases', json('{"email":"other","Email":"victim"}')],
+  ['a key twice, one of them with the long s, which Go reads all the same', json('{"uſername":"victim","username":"other"}', JSON_TYPE, '', 'username')],
+  ['a key twice, one of them with the sign of the Kelvin', json('{"to\u212Aen":"victim","token":"other"}', JSON_TYPE, '', 'token')],
+  ['a key that C ends at a NUL', json('{"email\\u0000x":"victim","email":"other"}')],
+  ['a key with half a letter that some leave out', json('{"em\\ud800ail":"victim","email":"other"}')],
   ['the key once more, nested', json('{"email":"other","user":{"email":"victim"}}')],
   ['a list', json('["email","victim"]')],
   ['an account that is a list', json('{"email":["victim"]}')],

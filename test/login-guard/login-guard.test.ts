@@ -133,6 +133,33 @@ describe('what is detected', () => {
     const targets = ['/login', '/LOGIN', '/./login/', '/login;jsessionid=1', '/%6Cogin?x=1'];
     assert.deepEqual(await statusesOf(connection, targets.map((target) => ({target}))), [401, 401, 401, 401, 429]);
   });
+
+  const SPELLINGS: readonly (readonly [what: string, path: string, targets: readonly string[], others: readonly string[]])[] = [
+    ['a format, which Rails takes off', '/login', ['/login', '/login.json', '/LOGIN.XML/'], ['/log.in', '/login.d/x', '/loginx.json']],
+    ['what a program is told behind its path', '/wp-login.php', ['/wp-login.php', '/wp-login.php/x', '/WP-Login.php/a/b?c'], ['/wp-login.phpx', '/x/wp-login.php']],
+    ['the program that takes all paths', '/shop/login', ['/shop/login', '/shop/index.php/login', '/index.php/shop/login/'], ['/index.php', '/shop/index.php']],
+    ['a session of ASP.NET', '/login.aspx', ['/login.aspx', '/(S(abc))/login.aspx', '/(A(a)F(b))/login.aspx'], ['/(x)/login.aspx']],
+  ];
+  for (const [what, path, targets, others] of SPELLINGS) {
+    test(`the path with ${what} is the same path`, async (context) => {
+      const stage = await start(context, {paths: [path], pairFailures: targets.length});
+      const connection = await stage.proxy.connect(context);
+      assert.deepEqual(await statusesOf(connection, [...targets, ...targets].map((target) => ({target}))), [...targets.map(() => 401), ...targets.map(() => 429)]);
+      assert.deepEqual(await statusesOf(connection, others.map((target) => ({target}))), others.map(() => 401));
+    });
+  }
+
+  test('the method in other letters is the same method, as it is to WSGI', async (context) => {
+    const stage = await start(context);
+    stage.upstream.respond = application;
+    const connection = await stage.proxy.connect(context);
+    const statuses: number[] = [];
+    for (const method of ['post', 'Post', 'POST', 'pOST', 'post']) {
+      connection.send(attemptText({}).replace('POST', method));
+      statuses.push(statusOf(await connection.response()));
+    }
+    assert.deepEqual(statuses, [401, 401, 401, 401, 429]);
+  });
 });
 
 describe('what counts', () => {
@@ -159,6 +186,17 @@ describe('what counts', () => {
     assert.deepEqual(await statusesOf(connection, [...round, ...round]), [401, 401, 401, 400, 401, 429, 429, 429], 'one client');
     const clients = repeat(14, (index) => ({client: `203.0.113.${10 + index}`, user: 'bob'}));
     assert.deepEqual((await statusesOf(connection, clients.flatMap((attempt) => [{...attempt, password: ''}, attempt]))).slice(-4), [429, 429, 429, 429], 'many clients');
+  });
+
+  test('to be sent elsewhere with the password is no success', async (context) => {
+    const stage = await start(context, {clientFailures: 100, failure: {...GUARD.failure, redirectPaths: []}});
+    const redirect = (status: number, location: string): string => `HTTP/1.1 ${status} Moved\r\nlocation: ${location}\r\ncontent-length: 0\r\n\r\n`;
+    const redirects = [redirect(301, 'https://www.acme.test/login'), redirect(302, '/login'), redirect(308, '/de/login'), redirect(307, 'https://acme.test/')];
+    stage.upstream.respond = (request) => redirects[Number(/next=(\d)/.exec(request.startLine)?.[1])] ?? application(request);
+    const connection = await stage.proxy.connect(context);
+    const attempts = redirects.flatMap((_, index): readonly Attempt[] => [{}, {target: `/LOGIN/?next=${index}`}]);
+    assert.deepEqual(await statusesOf(connection, attempts), [401, 301, 401, 302, 401, 308, 401, 429]);
+    assert.deepEqual(await statusesOf(connection, [{}, {password: 'right'}]), [429, 429]);
   });
 
   test('a failure is forgotten after its share of the window', async (context) => {
