@@ -61,7 +61,7 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
     if (account === null) return '';
     if (!body.isComplete || this.#isEncoded) return null;
     const question = target.indexOf('?');
-    return readAccount(account, {contentType: this.#contentType, query: question < 0 ? '' : target.slice(question + 1), body: Buffer.concat(body.pieces)});
+    return readAccount(account, {contentType: this.#contentType, query: question < 0 ? '' : target.slice(question + 1), body: body.join()});
   }
 
   #delay(keys: LoginKeys, facts: RequestFacts, listener: VerdictListener): Verdict | PendingVerdict {

@@ -15,6 +15,12 @@ import type {RequestFacts} from '#src/proxy/request-facts.ts';
 /** Methods whose requests say that they have no body (RFC 9110 §8.6). */
 const ANNOUNCES_EMPTY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
+/**
+ * A body up to this size is kept as the text that it leaves as, in one write with its head. Memory of its own outside of V8's heap costs more than
+ * the copy, and makes garbage collections long.
+ */
+export const TEXT_BYTES_MAX = LIMITS.singleWriteBytesMax / 2;
+
 export class RequestBody implements Holder {
   /** Bytes of content so far. */
   received = 0;
@@ -31,6 +37,8 @@ export class RequestBody implements Holder {
   #stream: UpstreamStream | null = null;
   #declaredLength = 0;
   #isEmptyDeclared = false;
+  /** It is kept as text. */
+  #isText = false;
 
   constructor(held: HeldMemory, facts: Pick<RequestFacts, 'client' | 'site'>) {
     this.#held = held;
@@ -46,11 +54,12 @@ export class RequestBody implements Holder {
     this.#collected.clear();
     this.#declaredLength = declaredLength;
     this.#isEmptyDeclared = isEmptyDeclared;
+    this.#isText = declaredLength > 0 && declaredLength <= TEXT_BYTES_MAX;
   }
 
-  /** What has been collected. */
-  get pieces(): readonly Buffer[] {
-    return this.#collected.pieces;
+  /** What has been collected, copied. */
+  join(): Buffer {
+    return this.#collected.join();
   }
 
   /** What is collected for sending it again is what the stream has not sent yet, mostly: it is here once. */
@@ -71,7 +80,7 @@ export class RequestBody implements Holder {
   /** The bytes are lent. The fault says that too much is held already. */
   collect(bytes: Buffer, start: number, end: number): FaultCode | null {
     this.received += end - start;
-    this.#collected.add(copyBytes(bytes, start, end));
+    this.#collected.add(this.#isText ? bytes.toString('latin1', start, end) : copyBytes(bytes, start, end));
     return this.received < LIMITS.heldBlockBytes ? null : this.#held.grow(this.#holding);
   }
 
@@ -83,18 +92,19 @@ export class RequestBody implements Holder {
 
   /** @param head without framing and empty line */
   sendRequest(stream: UpstreamStream, method: string, head: string): void {
+    const {pieces} = this.#collected;
     this.#stream = stream;
     // Behind a length there is no place for trailers.
     if (this.trailers !== '') {
-      stream.sendRequest(head, BODY_CHUNKED, this.pieces);
+      stream.sendRequest(head, BODY_CHUNKED, pieces);
       return;
     }
     if (this.isComplete && this.received === 0) {
       const isAnnounced = this.#isEmptyDeclared || ANNOUNCES_EMPTY.has(method) || this.#declaredLength === BODY_CHUNKED;
-      stream.sendRequest(head, isAnnounced ? 0 : NO_BODY, this.pieces);
+      stream.sendRequest(head, isAnnounced ? 0 : NO_BODY, pieces);
       return;
     }
-    stream.sendRequest(head, this.isComplete ? this.received : this.#declaredLength, this.pieces);
+    stream.sendRequest(head, this.isComplete ? this.received : this.#declaredLength, pieces);
     if (!this.isComplete) {
       this.isReplayable = false;
       this.#collected.clear();

@@ -3,7 +3,7 @@ import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {copyBytes} from '#src/core/bytes.ts';
 import {LIMITS} from '#src/core/limits.ts';
-import {PieceList} from '#src/core/piece-list.ts';
+import {PieceList, toBytes, type Piece} from '#src/core/piece-list.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 import {ERROR} from '#src/http2/frames.ts';
@@ -76,7 +76,7 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
     this.beginTiming(timeouts);
   }
 
-  sendRequest(head: string, length: number, pieces: readonly Buffer[]): void {
+  sendRequest(head: string, length: number, pieces: readonly Piece[]): void {
     this.#lines = toHttp2Lines(head, length, this.#connection.endpoint.tls === null ? 'http' : 'https');
     for (const piece of pieces) this.#keep(piece);
     this.waitFor('connect');
@@ -94,9 +94,9 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
     this.#waitIfBackedUp();
   }
 
-  #keep(bytes: Buffer): void {
-    this.#waitingContent.add(bytes);
-    this.#pendingBytes += bytes.length;
+  #keep(piece: Piece): void {
+    this.#waitingContent.add(piece);
+    this.#pendingBytes += piece.length;
   }
 
   #waitIfBackedUp(): void {
@@ -124,7 +124,7 @@ export class Http2Request extends TimedRequest implements UpstreamStream {
     this.#stream = stream;
     this.#phase = 'head';
     this.#receivedBefore = this.#connection.bytesReceived;
-    for (const piece of this.#waitingContent.pieces) session.sendContent(stream, piece, 0, piece.length);
+    for (const piece of this.#waitingContent.pieces) session.sendContent(stream, toBytes(piece), 0, piece.length);
     if (this.isRequestEnded) session.endMessage(stream, this.#trailers);
     this.#lines = '';
     this.#waitingContent.clear();

@@ -1,5 +1,6 @@
 /** Requests as they leave over an HTTP/1.1 connection, in as few writes as there can be. The framing is always Torwart's own. */
 import {CHUNK_END, lastChunk, chunkSizeLine, framingLine} from '#src/http1/encode.ts';
+import type {Piece} from '#src/core/piece-list.ts';
 import {BODY_CHUNKED} from '#src/http1/framing.ts';
 import type {SocketWriter} from '#src/transport/socket-writer.ts';
 import {NO_BODY} from '#src/upstream/upstream-stream.ts';
@@ -29,13 +30,14 @@ export class RequestWriter {
   }
 
   /** Parameters as in `UpstreamStream.sendRequest`. */
-  begin(head: string, length: number, pieces: readonly Buffer[]): void {
+  begin(head: string, length: number, pieces: readonly Piece[]): void {
     const socket = this.#socket;
     this.#isChunked = length === BODY_CHUNKED;
     socket.addText(length === NO_BODY ? `${head}\r\n` : `${head}${framingLine(length)}\r\n`);
     for (const piece of pieces) {
       if (this.#isChunked) socket.addText(chunkSizeLine(piece.length));
-      socket.addBytes(piece);
+      if (typeof piece === 'string') socket.addText(piece);
+      else socket.addBytes(piece);
       if (this.#isChunked) socket.addText(CHUNK_END);
     }
     socket.flush();

@@ -8,6 +8,7 @@ import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
+import type {Piece} from '#src/core/piece-list.ts';
 import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
 import {INCOMPLETE, INVALID} from '#src/http1/field-block.ts';
 import {BODY_UNTIL_CLOSE} from '#src/http1/framing.ts';
@@ -125,7 +126,7 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
     } else this.waitFor('connect');
   }
 
-  sendRequest(head: string, length: number, pieces: readonly Buffer[]): void {
+  sendRequest(head: string, length: number, pieces: readonly Piece[]): void {
     this.#writer.begin(head, length, pieces);
     this.#waitIfBackedUp();
   }
@@ -372,9 +373,7 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
   }
 
   /** The close event follows. */
-  #onError(error: NodeJS.ErrnoException): void {
-    this.#closeFault = explainFailure(this.upstream, this.endpoint, error, this.isConnected);
-  }
+  #onError(error: NodeJS.ErrnoException): void { this.#closeFault = explainFailure(this.upstream, this.endpoint, error, this.isConnected); }
 
   #onClose(): void {
     const phase = this.#phase;

@@ -2,6 +2,7 @@
 import type {RouteTimeoutsSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp, type Losable} from '#src/core/give-up.ts';
+import type {Piece} from '#src/core/piece-list.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
 
@@ -71,7 +72,7 @@ export interface UpstreamStream {
    * @param length of the content: bytes, `BODY_CHUNKED` or `NO_BODY`
    * @param pieces of the content, as far as it is here; they never change
    */
-  sendRequest(head: string, length: number, pieces: readonly Buffer[]): void;
+  sendRequest(head: string, length: number, pieces: readonly Piece[]): void;
   /** More of the content. The bytes are lent. */
   sendContent(bytes: Buffer, start: number, end: number): void;
   /** @param trailers lines, or nothing */
