@@ -95,8 +95,13 @@ function checkRouteLimits(gateway: Gateway, head: RequestHead, facts: RequestFac
   return route === null ? null : checkLimits(gateway, gateway.limits.onRoute, head, facts) ?? checkLimits(gateway, route.limits, head, facts);
 }
 
-function checkMethod(head: RequestHead): FaultCode | null {
-  return REFUSED_METHODS.has(head.method) ? 'method_refused' : null;
+/**
+ * A `post` is another method than `POST` (RFC 9110 §9.1), for which nothing is configured; but to Django, Werkzeug and other applications of WSGI it
+ * is the same.
+ */
+function checkMethod({method}: RequestHead): FaultCode | null {
+  if (method === 'GET' || method === 'POST') return null;
+  return REFUSED_METHODS.has(method) || /[a-z]/.test(method) ? 'method_refused' : null;
 }
 
 function findHost(gateway: Gateway, head: RequestHead, memo: ConnectionMemo, facts: RequestFacts): FaultCode | null {

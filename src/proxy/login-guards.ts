@@ -33,14 +33,12 @@ export class LoginGuards {
 
   /** The one that the route names, else the first that is for this path. @param target normalised, perhaps with a query */
   find(method: string, target: string, ofRoute: string | null): LoginGuard | null {
-    // WSGI and what is built on it do not mind the case.
-    const verb = method.toUpperCase();
-    if (!this.#methods.has(verb)) return null;
+    if (!this.#methods.has(method)) return null;
     const named = ofRoute === null ? undefined : this.#named.get(ofRoute);
-    if (named?.snapshot.methods.includes(verb) === true) return named;
+    if (named?.snapshot.methods.includes(method) === true) return named;
     const path = foldLoginPath(pathOfTarget(target));
     const found = spellingsOf(path).flatMap((spelling) => this.#guards.get(spelling) ?? []);
     const programs = this.#programs.filter(([prefix]) => path.startsWith(prefix)).map(([, guard]) => guard);
-    return [...found, ...programs].find(({snapshot}) => snapshot.methods.includes(verb)) ?? null;
+    return [...found, ...programs].find(({snapshot}) => snapshot.methods.includes(method)) ?? null;
   }
 }

@@ -26,6 +26,10 @@ describe('forwarded spoofing', () => {
   refuseEach(TARGET, [['a fold behind what Torwart would set', get('x-forwarded-for: 1.1.1.1\r\n , evil\r\n'), 'field_invalid'], ['a space before the colon', get('x-forwarded-for : evil\r\n'), 'field_invalid']]);
 });
 
+describe('methods that some read without case, past what is configured for them', () => {
+  refuseEach(TARGET, ['post', 'Post', 'gET', 'patch', 'Delete', 'trace', 'connect', 'x-UNKNOWN'].map((method) => [method, line(`${method} / HTTP/1.1`), 'method_refused'] as const));
+});
+
 describe('cache poisoning', () => {
   disarmEach(TARGET, [
     ['X-HTTP-Method-Override', get('x-http-method-override: EVIL\r\n')], ['X-HTTP-Method', get('x-http-method: EVIL\r\n')], ['X-Method-Override', get('x-method-override: EVIL\r\n')],
