@@ -6,6 +6,7 @@ import {LIMITS} from '#src/core/limits.ts';
 import {COLON} from '#src/http1/characters.ts';
 import {encodeHuffman, huffmanEncodedBytes} from '#src/http2/huffman.ts';
 import type {OutputBuffer} from '#src/http2/output-buffer.ts';
+import {RepeatedBlock} from '#src/http2/repeated-block.ts';
 import {DYNAMIC_INDEX_MIN, ENTRY_OVERHEAD_BYTES, STATIC_TABLE} from '#src/http2/static-table.ts';
 
 /** First byte and mask of the integer behind it, for each kind of literal (RFC 7541 §6.2). */
@@ -76,6 +77,7 @@ export class HpackEncoder {
   /** Hashes, in a ring. */
   #seen: Int32Array | null = null;
   #seenCount = 0;
+  readonly #repeated = new RepeatedBlock();
 
   get tableSize(): number {
     return this.#size;
@@ -97,7 +99,15 @@ export class HpackEncoder {
    */
   encode(out: OutputBuffer, status: number, lines: string): void {
     if (this.#announcedSizeMin >= 0) this.#announceSize(out);
+    if (this.#repeated.tryWrite(out, status, lines)) return;
+    const start = out.at;
     if (status !== 0) this.#writeStatus(out, status);
+    if (this.#writeLines(out, lines)) this.#repeated.remember(out, start, status, lines);
+  }
+
+  /** True where every line was one that is written like the one before it in its place. */
+  #writeLines(out: OutputBuffer, lines: string): boolean {
+    let isHabitual = true;
     for (let at = 0, place = 0; at < lines.length; place++) {
       const habit = this.#habits[place] ?? null;
       if (habit !== null && lines.startsWith(habit.text, at)) {
@@ -115,9 +125,11 @@ export class HpackEncoder {
       }
       const end = lines.indexOf('\r', at) + 2;
       const written = this.#writeLine(out, lines.slice(at, end));
+      isHabitual = false;
       if (place < HABITS_MAX) this.#habits[place] = written;
       at = end;
     }
+    return isHabitual;
   }
 
   /** RFC 7541 §4.2: where the size fell and rose again, the client must be told of both. */
@@ -193,11 +205,13 @@ export class HpackEncoder {
     const entry: Habit = {text: copyText(line), number: this.#added++, name: '', staticIndex, kind: INDEXED};
     this.#entries.set(entry.text, entry);
     this.#size += size;
+    this.#repeated.forget();
     return entry;
   }
 
   #evict(sizeMax: number): void {
     if (this.#size <= sizeMax) return;
+    this.#repeated.forget();
     for (const line of this.#entries.keys()) {
       this.#entries.delete(line);
       this.#size -= line.length - LINE_OVERHEAD_BYTES + ENTRY_OVERHEAD_BYTES;

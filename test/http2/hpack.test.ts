@@ -189,6 +189,31 @@ test('heads that differ in order, number and case of their lines', () => {
   }
 });
 
+test('a head that was sent again and again refers to where its lines are after the table has changed', () => {
+  const encoding = new Encoding();
+  const decoding = new Decoding();
+  const lines = 'vary: accept\r\ndate: today\r\n', fields = [':status: 200', 'vary: accept', 'date: today'];
+  const send = (): void => assert.deepEqual(decoding.decode(encoding.encode(200, lines)), fields);
+  for (let i = 0; i < 5; i++) send();
+  for (let i = 0; i < 2; i++) decoding.decode(encoding.encode(200, 'x-other: 1\r\n'));
+  for (let i = 0; i < 5; i++) send();
+  encoding.encoder.resize(0);
+  for (let i = 0; i < 5; i++) send();
+  assert.deepEqual(decoding.decode(encoding.encode(200, '')), [':status: 200']);
+});
+
+const REPEATING = ['a: 1\r\ndate: x\r\n', 'a: 1\r\ndate: y\r\n', 'a: 2\r\n', 'set-cookie: c\r\na: 1\r\n', `b: ${'long'.repeat(400)}\r\n`, ''] as const;
+const SENDING = fc.record({lines: fc.constantFrom(...REPEATING), status: fc.constantFrom(200, 404, 418), times: fc.integer({min: 1, max: 4}), size: fc.option(fc.constantFrom(0, 40, 4096), {freq: 6})});
+
+testProperty('heads that repeat are decoded like others', fc.property(fc.array(SENDING, {maxLength: 30}), (sendings) => {
+  const encoding = new Encoding();
+  const decoding = new Decoding();
+  for (const {lines, status, times, size} of sendings) {
+    if (size !== null) encoding.encoder.resize(size);
+    for (let i = 0; i < times; i++) assert.deepEqual(decoding.decode(encoding.encode(status, lines)), [`:status: ${status}`, ...lines.split('\r\n').slice(0, -1)]);
+  }
+}));
+
 test('secrets are never indexed, and varying values not', () => {
   const encoding = new Encoding();
   for (let i = 0; i < 3; i++) assert.equal(encoding.encode(0, 'set-cookie: a=b\r\n').toString('hex'), '1f2803613d62');
