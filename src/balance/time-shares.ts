@@ -10,11 +10,11 @@ import {LIMITS} from '#src/core/limits.ts';
 import type {TimeAccount, Waiter} from '#src/balance/time-account.ts';
 
 const {timeSliceMs: SLICE_MS} = LIMITS;
-/** What a customer may have at once before it is beyond its share: a page brings a dozen requests. */
-const BURST_SLICES = 4;
-/** More than that of what it had when nobody else wanted it is not held against a customer. */
-const LEVEL_SLICES_MAX = 16;
-const DEBT_SLICES_MAX = 10;
+/** What a customer may have at once before it is beyond its share, however many others there are: a page brings a dozen requests. */
+const BURST_MS = 0.5;
+/** More than that part of what it had when nobody else wanted it is not held against a customer. */
+const EXCESS_MS_MAX = 1.6;
+const DEBT_MS_MAX = 1;
 
 export class TimeShares {
   /** Accounts that have had some time lately, and their weights. */
@@ -76,11 +76,11 @@ export class TimeShares {
   charge(account: TimeAccount, costMs: number, nowMs: number): void {
     this.#chargedMs += costMs;
     const share = account.weight / this.#weights;
-    this.#level = Math.min(leak(this.#level, nowMs - this.#levelMs, LIMITS.timeFreePart) + costMs, LEVEL_SLICES_MAX * SLICE_MS);
+    this.#level = Math.min(leak(this.#level, nowMs - this.#levelMs, LIMITS.timeFreePart) + costMs, EXCESS_MS_MAX);
     this.#levelMs = nowMs;
-    account.level = Math.min(leak(account.level, nowMs - account.levelMs, share) + costMs, LEVEL_SLICES_MAX * SLICE_MS * share);
+    account.level = Math.min(leak(account.level, nowMs - account.levelMs, share) + costMs, BURST_MS + EXCESS_MS_MAX * share);
     account.levelMs = nowMs;
-    account.credit = Math.max(account.credit - costMs, -DEBT_SLICES_MAX * SLICE_MS);
+    account.credit = Math.max(account.credit - costMs, -DEBT_MS_MAX);
   }
 
   /** Whether what has come for the account has to wait for its turn. */
@@ -88,11 +88,11 @@ export class TimeShares {
     if (!this.isContended || !account.isActive) return false;
     if (account.hasWaiters) return true;
     if (leak(this.#level, nowMs - this.#levelMs, LIMITS.timeFreePart) <= SLICE_MS) return false;
-    return this.#excess(account, nowMs) > BURST_SLICES * SLICE_MS * account.weight / this.#weights;
+    return this.#excess(account, nowMs) > 0;
   }
 
   #excess(account: TimeAccount, nowMs: number): number {
-    return leak(account.level, nowMs - account.levelMs, account.weight / this.#weights);
+    return Math.max(0, leak(account.level, nowMs - account.levelMs, account.weight / this.#weights) - BURST_MS);
   }
 
   wait(account: TimeAccount, waiter: Waiter, nowMs: number): void {
