@@ -39,12 +39,19 @@ export function frameBody(head: FramingInput, bodiless: boolean): number {
   return head.role === 'request' ? 0 : BODY_UNTIL_CLOSE;
 }
 
-const LENGTH_PATTERN = /^[0-9]{1,16}$/;
+/** More digits could be a length only by zeros in front. */
+const LENGTH_DIGITS_MAX = 16;
+const ZERO = 0x30;
 
 /** One Content-Length value: digits only, no list, at most 2^53 - 1 (RFC 9110 §8.6). */
 export function parseContentLength(value: string): number {
-  if (!LENGTH_PATTERN.test(value)) return LENGTH_INVALID;
-  const length = Number(value);
+  if (value === '' || value.length > LENGTH_DIGITS_MAX) return LENGTH_INVALID;
+  let length = 0;
+  for (let i = 0; i < value.length; i++) {
+    const digit = value.charCodeAt(i) - ZERO;
+    if (digit < 0 || digit > 9) return LENGTH_INVALID;
+    length = length * 10 + digit;
+  }
   return Number.isSafeInteger(length) ? length : LENGTH_INVALID;
 }
 

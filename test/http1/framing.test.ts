@@ -55,7 +55,7 @@ test('a Content-Length is digits and a safe integer', () => {
   assert.equal(parseContentLength('0'), 0);
   assert.equal(parseContentLength('0000000000000012'), 12);
   assert.equal(parseContentLength(String(Number.MAX_SAFE_INTEGER)), Number.MAX_SAFE_INTEGER);
-  for (const text of ['', ' 1', '1 ', '1\n', '+1', '-1', '1.0', '1e3', '0x1', '1,1', '00000000000000012', '9007199254740992', '\u0661']) {
+  for (const text of ['', ' 1', '1 ', '1\n', '+1', '-1', '1.0', '1e3', '0x1', '1,1', '00000000000000012', '9007199254740992', '9007199254740993', '9999999999999999', '/', ':', '\u0661']) {
     assert.equal(parseContentLength(text), LENGTH_INVALID, JSON.stringify(text));
   }
 });
