@@ -144,6 +144,8 @@ export class ServerSession<Context> extends Session<Context> {
   }
 
   onGoAway(): void {
+    // Once is enough, and twice is usual (RFC 9113 §6.8).
+    if (this.#isPeerLeaving) this.onGlitch('stray');
     this.#isPeerLeaving = true;
     this.leaveIfDone();
   }

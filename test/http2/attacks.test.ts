@@ -36,6 +36,8 @@ interface Flood {
 const idOf = (i: number): number => 2 * i + 1;
 const EMPTY_CONTENT = frame(FRAME.DATA, FLAG.PADDED, 1, Buffer.alloc(4, '\x03\0\0\0'));
 
+const GOAWAY = frame(FRAME.GOAWAY, 0, 0, Buffer.alloc(8));
+
 const FLOODS: readonly Flood[] = [
   {glitch: 'reset', name: 'rapid reset (CVE-2023-44487)', frame: (i) => Buffer.concat([request(idOf(i)), reset(idOf(i))])},
   {glitch: 'provoked', name: 'MadeYouReset by an increment of zero (CVE-2025-8671)', frame: (i) => Buffer.concat([request(idOf(i)), windowUpdate(idOf(i), 0)])},
@@ -56,6 +58,7 @@ const FLOODS: readonly Flood[] = [
   {glitch: 'window', name: 'windows of a stream that is over', first: Buffer.concat([request(1), reset(1)]), frame: () => windowUpdate(1, 1)},
   {glitch: 'unknown', name: 'unknown frames', frame: () => frame(0x63, 0, 0)},
   {glitch: 'stray', name: 'resets of a stream that is over', first: Buffer.concat([request(1), reset(1)]), frame: () => reset(1)},
+  {glitch: 'stray', name: 'farewells without end', first: Buffer.concat([upload(1), GOAWAY]), frame: () => GOAWAY},
   {glitch: 'stray', name: 'content of a stream that was reset', first: upload(1, [...POST, ['X', 'y']]), frame: () => data(1, 'x')},
 ];
 
