@@ -22,6 +22,11 @@ export class ClientBans {
     this.#neverBanned = compileNeverBanned(node);
   }
 
+  /** Another number when somebody may be banned who was not. */
+  get revision(): number {
+    return this.#table.revision;
+  }
+
   isBannedFromNode(ip: IpAddress): boolean {
     return this.isBanned(this.#nodeScope, ip);
   }

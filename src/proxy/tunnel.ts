@@ -158,6 +158,12 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
     this.#endBoth('route_withdrawn');
   }
 
+  /** Its client has been banned. */
+  banish(): void {
+    const {downstream, facts: {client}} = this.#parts;
+    this.#endBoth(client === downstream.peer ? 'client_banned_here' : 'forwarded_client_banned');
+  }
+
   #endBoth(fault: FaultCode | null): void {
     this.#parts.stream.endTunnel();
     this.#parts.downstream.endResponse();

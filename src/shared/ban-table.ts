@@ -33,8 +33,8 @@ const PREFIX_BITS = 128;
 const FIRST_WORD_OF_IPV4 = 96 >>> 5;
 const LENGTH_SET_WORDS = 5;
 
-/** Of the header: how often a ban was moved. */
-const MOVES = 0;
+/** Of the header: how often a ban was moved, and how often one was made or changed. */
+const MOVES = 0, SETS = 1;
 /** Of the header, for each kind of scope: number of bans, the set of their prefix lengths, and how many have each length. */
 const KIND_CELL = {node: 16, customer: 176} as const;
 const NUMBER = 0, LENGTH_SET = 1, LENGTH_NUMBERS = 8;
@@ -84,6 +84,11 @@ export class BanTable {
     return Atomics.load(this.#cells, KIND_CELL.node + NUMBER) + Atomics.load(this.#cells, KIND_CELL.customer + NUMBER);
   }
 
+  /** Another number after each ban that was made or changed. */
+  get revision(): number {
+    return Atomics.load(this.#cells, SETS);
+  }
+
   /** The latest end (Unix time in milliseconds) of the scope's bans that cover the address, which may have passed; 0 without any. */
   findEndMs(scope: BanScope, ip: IpAddress): number {
     const kindCell = KIND_CELL[scope.kind];
@@ -105,13 +110,13 @@ export class BanTable {
     this.#setKey(scope, network.base.words, bits);
     const place = this.#placeAt(this.#findIndex());
     const endS = Math.min(Math.max(Math.ceil(endMs / 1000), IN_FLUX + 1), END_S_MAX) | 0;
-    if (Atomics.load(this.#cells, place + END) !== 0) {
-      Atomics.store(this.#cells, place + END, endS);
-      return;
+    if (Atomics.load(this.#cells, place + END) !== 0) Atomics.store(this.#cells, place + END, endS);
+    else {
+      if (this.size >= this.#bansMax) throw new RangeError(`there are ${this.#bansMax} bans already`);
+      this.#write(place, this.#high, this.#low, endS);
+      this.#count(scope, bits, 1);
     }
-    if (this.size >= this.#bansMax) throw new RangeError(`there are ${this.#bansMax} bans already`);
-    this.#write(place, this.#high, this.#low, endS);
-    this.#count(scope, bits, 1);
+    Atomics.add(this.#cells, SETS, 1);
   }
 
   /** False where there is no such ban. Only for the one thread that writes. */
