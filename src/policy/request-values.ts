@@ -10,7 +10,8 @@ export function findOnlyField(fields: FieldBlock, name: string): string | null {
     if (found !== null) return null;
     found = fields.value(i);
   }
-  return found === '' ? null : found;
+  if (found === '' || found === null) return null;
+  return name === 'authorization' ? foldCredentials(found) : found;
 }
 
 /** The same for a cookie (RFC 6265 §4.2.1: `name=value` pairs between semicolons), over all lines of the field. */
@@ -25,5 +26,19 @@ export function findOnlyCookie(fields: FieldBlock, name: string): string | null 
       found = pair.slice(equals + 1).trim();
     }
   }
-  return found === '' ? null : found;
+  return found === '' || found === null ? null : foldCookie(found);
+}
+
+/** RFC 9110 §11.4: the scheme has no case, and is followed by one space or more. */
+function foldCredentials(value: string): string {
+  return value.replace(/^[^ ]+ */, (scheme) => `${scheme.trimEnd().toLowerCase()} `);
+}
+
+/**
+ * Quotes (RFC 6265 §4.1.1) and escapes are what applications undo, each its own: what they take for one session must not have one bucket for each of
+ * its spellings.
+ */
+function foldCookie(value: string): string {
+  const bare = value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
+  return bare.replaceAll(/%([0-9A-Fa-f]{2})/g, (_escape, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
 }
