@@ -6,3 +6,8 @@ export function copyBytes(bytes: Buffer, start: number, end: number): Buffer {
   bytes.copy(copy, 0, start, end);
   return copy;
 }
+
+/** A copy for a moment: of a pool where it is small, whose memory it keeps alive, at a tenth of the cost. */
+export function copyBytesBriefly(bytes: Buffer, start: number, end: number): Buffer {
+  return Buffer.from(bytes.subarray(start, end));
+}

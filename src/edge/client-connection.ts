@@ -7,7 +7,7 @@ import type {PlaceAccount} from '#src/balance/fair-places.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
-import {copyBytes} from '#src/core/bytes.ts';
+import {copyBytes, copyBytesBriefly} from '#src/core/bytes.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {withoutRates, type ClientPatience} from '#src/core/patience.ts';
 import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
@@ -252,7 +252,8 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
   }
 
   #keepForLater(bytes: Buffer): void {
-    const stash = this.#stash === null ? copyBytes(bytes, 0, bytes.length) : Buffer.concat([this.#stash, bytes]);
+    const copy = this.#phase === 'queued' ? copyBytesBriefly : copyBytes;
+    const stash = this.#stash === null ? copy(bytes, 0, bytes.length) : Buffer.concat([this.#stash, bytes]);
     if (this.#keep(stash) !== null || stash.length >= LIMITS.pipelineBytesMax) this.pauseRequestBody();
   }
 

@@ -2,7 +2,7 @@
 import type {Socket} from 'node:net';
 import type {PlaceAccount} from '#src/balance/fair-places.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
-import {copyBytes} from '#src/core/bytes.ts';
+import {copyBytesBriefly} from '#src/core/bytes.ts';
 import type {FaultCode} from '#src/core/faults.ts';
 import {giveUp} from '#src/core/give-up.ts';
 import {LIMITS} from '#src/core/limits.ts';
@@ -66,7 +66,7 @@ export class Http2Connection implements BatchingConnection, Holder, TurnTaker {
     const {timeMeter: {shares}, clock, readBuffer} = this.#edge;
     if (!this.session.isReading) this.#discard(length);
     else if (this.#queued !== null) this.#queued = Buffer.concat([this.#queued, readBuffer.subarray(0, length)]);
-    else if (shares.mustWait(this.memo.time, clock.nowMs)) this.#queue(copyBytes(readBuffer, 0, length));
+    else if (shares.mustWait(this.memo.time, clock.nowMs)) this.#queue(copyBytesBriefly(readBuffer, 0, length));
     else this.#receive(readBuffer.subarray(0, length));
   }
 
@@ -95,7 +95,7 @@ export class Http2Connection implements BatchingConnection, Holder, TurnTaker {
       if (at > 0) {
         timeMeter.chargeEvent(this.memo.time, 0);
         clock.refresh();
-        if (shares.mustWait(this.memo.time, clock.nowMs)) return this.#queue(Buffer.from(bytes.subarray(at)));
+        if (shares.mustWait(this.memo.time, clock.nowMs)) return this.#queue(copyBytesBriefly(bytes, at, bytes.length));
       }
       this.session.receive(bytes.subarray(at, at + pieceBytes), clock.nowMs);
     }
