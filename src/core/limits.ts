@@ -33,8 +33,8 @@ export const LIMITS = {
   tunnelFarewellMs: 10_000,
   /** Between two looks at all tunnels whether their clients are banned by now. */
   tunnelBanLookMs: 1_000,
-  /** What one read of a client's cleartext connection may bring. */
-  clientReadBytes: 64 * 1024,
+  /** What one read of a client's connection may bring: of an upload that a busy thread is behind with, so much leaves in one write. */
+  clientReadBytes: 128 * 1024,
   /** What one read of an upstream may bring. Larger than 64 KiB, so that a 64 KiB body and its head come at once. */
   readBufferBytes: 128 * 1024,
   /** Buffers of that size that a thread keeps for pieces of bodies on their way to clients. */
