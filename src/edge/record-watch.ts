@@ -11,6 +11,9 @@ import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {receivedBytes} from '#src/edge/accepted-sockets.ts';
 import type {Edge} from '#src/edge/edge.ts';
 
+/** How OpenSSL and Node say that they bear no more: of records that are empty, and of wishes for another handshake (TLS 1.2, and never granted). */
+const FLOODS: ReadonlySet<string> = new Set(['ERR_SSL_RECORD_TOO_SMALL', 'ERR_TLS_SESSION_ATTACK']);
+
 export class RecordWatch extends Deadlined {
   readonly #edge: Edge;
   readonly #socket: TLSSocket;
@@ -32,6 +35,7 @@ export class RecordWatch extends Deadlined {
   }
 
   begin(): void {
+    this.#socket.on('_tlsError', ({code = ''}: NodeJS.ErrnoException) => { if (FLOODS.has(code)) this.#endFlood(); });
     this.#socket.once('close', () => { this.#edge.wheel.disarm(this); });
     this.#wait();
   }
@@ -46,13 +50,17 @@ export class RecordWatch extends Deadlined {
     this.#emptyBytes = Math.max(0, this.#emptyBytes + received - this.#receivedBytes - explained);
     this.#receivedBytes = received;
     this.#contentBytes = content;
-    if (this.#emptyBytes > LIMITS.tlsEmptyBytesMax) this.lose('tls_flood');
+    if (this.#emptyBytes > LIMITS.tlsEmptyBytesMax) this.#endFlood();
     else this.#wait();
+  }
+
+  #endFlood(): void {
+    this.#edge.offences.record(this.#peer, LIMITS.offencePointsOfConnection);
+    this.lose('tls_flood');
   }
 
   lose(fault: FaultCode): void {
     this.#edge.countFault(fault);
-    this.#edge.offences.record(this.#peer, LIMITS.offencePointsOfConnection);
     this.#socket.destroy();
   }
 }

@@ -5,10 +5,12 @@ import {describe, test, type TestContext} from 'node:test';
 import {LIMITS} from '#src/core/limits.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
 import {assertServes} from '#test/support/attack.ts';
+import {makeClientHello} from '#test/support/client-hello.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream} from '#test/support/fake-upstream.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
 import {HTTP, HTTPS, acme, certificate} from '#test/support/snapshots.ts';
+import {Tls12RecordClient} from '#test/support/tls12-record-client.ts';
 import {TlsRecordClient} from '#test/support/tls-record-client.ts';
 
 const PAIR = await makeCertificate(['acme.test']);
@@ -16,6 +18,8 @@ const PAIR = await makeCertificate(['acme.test']);
 /** Of a key update on the wire. */
 const UPDATE_BYTES = 27;
 const UPDATES_BORNE = Math.floor((LIMITS.tlsEmptyBytesMax + LIMITS.tlsEmptyBytesPerLook) / UPDATE_BYTES);
+
+const RECORD_HEAD_BYTES = 5;
 
 const REQUEST = 'GET /over-tls HTTP/1.1\r\nhost: acme.test\r\n\r\n';
 
@@ -68,6 +72,28 @@ describe('tls_flood', () => {
       await look(proxy);
     }
     assert.equal(proxy.fault('tls_flood'), 1);
+  });
+
+  test('empty records, of which OpenSSL bears some', async (context) => {
+    const {upstream, proxy} = await stage(context);
+    const client = await TlsRecordClient.connect(context, proxy);
+    for (let i = 0; i < 40; i++) client.send(client.content(''));
+    await client.raw.ended();
+    assert.deepEqual(proxy.faults(), {tls_flood: 1});
+    await assertServes(context, {proxy, upstream});
+  });
+
+  test('new handshakes on an old connection, of which Node bears some and begins none (CVE-2011-1473)', async (context) => {
+    const {upstream, proxy} = await stage(context);
+    const client = await Tls12RecordClient.connect(context, proxy);
+    const hello = (await makeClientHello({servername: 'acme.test', maxVersion: 'TLSv1.2'})).subarray(RECORD_HEAD_BYTES);
+    for (let i = 0; i < 10 && client.raw.end === 'none'; i++) {
+      client.sendHandshake(hello);
+      await settle();
+    }
+    await client.raw.ended();
+    assert.deepEqual([proxy.faults(), proxy.counter('tlsHandshakes')], [{tls_flood: 1}, 1]);
+    await assertServes(context, {proxy, upstream});
   });
 
   test('whoever goes on with new connections is banned', async (context) => {
