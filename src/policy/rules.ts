@@ -2,7 +2,8 @@
  * Rules for rapid mitigation: does this request look like an attack on a hole that the application still has?
  *
  * An attacker writes one request in many ways, and the application undoes them: so what is compared is the path and the query as they
- * are sent on, percent-decoded once and (for applications that decode once too often) twice, and a path without its parameters, too.
+ * are sent on, percent-decoded once and (for applications that decode once too often) twice, a path without its parameters, too, and a query with
+ * its plus signs and with spaces in their place.
  */
 import {RE2JS} from 're2js';
 import type {RuleSnapshot} from '#src/config/snapshot.ts';
@@ -10,6 +11,10 @@ import type {FieldBlock} from '#src/http1/field-block.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
 
 const DECODINGS = 2;
+/** `%u0024` is a letter to ASP. */
+const ESCAPE = /%(?:u([0-9A-Fa-f]{4})|([0-9A-Fa-f]{2}))/g;
+/** Characters in more bytes than they need: never valid (RFC 3629 §3), but careless decoders read them. */
+const OVERLONG = /[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}/g;
 
 interface HeaderCondition {
   /** In lower case. */
@@ -60,9 +65,9 @@ export interface RuleSubject {
 /** @param target normalised */
 export function createRuleSubject(method: string, target: string, fields: FieldBlock): RuleSubject {
   const mark = target.indexOf('?');
-  const decoded = decodeRepeatedly(mark < 0 ? target : target.slice(0, mark), decodePercent);
-  const paths = decoded.flatMap((path) => (path.includes(';') ? [path, stripPathParameters(path)] : [path]));
-  return {method, paths, queries: mark < 0 ? [''] : decodeRepeatedly(target.slice(mark + 1), decodeForm), fields};
+  const path = mark < 0 ? target : target.slice(0, mark);
+  const paths = withoutParameters([path]).flatMap((text) => withoutParameters(formsOf(text, [decodePercent])));
+  return {method, paths, queries: mark < 0 ? [''] : formsOf(target.slice(mark + 1), [decodePercent, decodeForm]), fields};
 }
 
 /** Every condition of the rule holds. */
@@ -86,22 +91,39 @@ function testField(fields: FieldBlock, name: string, pattern: RE2JS): boolean {
   return testAny(pattern, values) || (values.length > 1 && pattern.test(values.join(', ')));
 }
 
-function decodeRepeatedly(text: string, decode: (text: string) => string): readonly string[] {
-  const forms = [text];
-  for (let i = 0, form = text; i < DECODINGS; i++) {
-    const next = decode(form);
-    if (next === form) break;
-    forms.push(next);
-    form = next;
+/** The paths, and what they are without parameters. */
+function withoutParameters(paths: readonly string[]): readonly string[] {
+  return paths.flatMap((path) => (path.includes(';') ? [path, stripPathParameters(path)] : [path]));
+}
+
+/** The text, and all that it can become. */
+function formsOf(text: string, decodings: readonly ((text: string) => string)[]): readonly string[] {
+  const forms = new Set([text]);
+  for (let i = 0, last = [text]; i < DECODINGS; i++) {
+    last = last.flatMap((form) => decodings.map((decode) => decode(form)));
+    for (const form of last) forms.add(form);
   }
-  return forms;
+  return Array.from(forms);
 }
 
 /** Escapes to bytes, and bytes to text as UTF-8: what is no escape, or no UTF-8, harms nothing here. */
 function decodePercent(text: string): string {
   if (!text.includes('%')) return text;
-  const bytes = Buffer.from(text, 'utf8').toString('latin1').replace(/%([0-9A-Fa-f]{2})/g, (_escape, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
-  return Buffer.from(bytes, 'latin1').toString('utf8');
+  const bytes = toUtf8(text).replace(ESCAPE, (_escape, unit: string | undefined, byte: string) => (
+    unit === undefined ? String.fromCharCode(Number.parseInt(byte, 16)) : toUtf8(String.fromCharCode(Number.parseInt(unit, 16)))
+  ));
+  return Buffer.from(bytes.replace(OVERLONG, shorten), 'latin1').toString('utf8');
+}
+
+/** The bytes as text of as many letters. */
+function toUtf8(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+/** The first byte of such a character has one bit of it at most. */
+function shorten(bytes: string): string {
+  const code = Array.from(bytes, (byte) => byte.charCodeAt(0)).reduce((sum, byte, index) => (index === 0 ? byte & 1 : (sum << 6) | (byte & 0x3f)), 0);
+  return toUtf8(String.fromCharCode(code));
 }
 
 function decodeForm(text: string): string {
