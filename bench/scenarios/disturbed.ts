@@ -8,12 +8,10 @@ import type {Proxy} from '../peers/peer.ts';
 import {COST_COLUMNS, costScenario, sampleCost} from './cost.ts';
 import type {Sample, Scenario} from './scenario.ts';
 
-/** With more, some peers need longer for a reload than there is until the next one. */
-const CUSTOMERS_MAX = 1_000;
-const RELOAD_EVERY_MS = 1_000, RELOAD_SECONDS = 3;
+const RELOAD_SECONDS = 3;
 
-function sitesFor(settings: Settings): Sites {
-  const customers = Math.min(CUSTOMERS_MAX, settings.customers);
+function sitesFor(settings: Settings, customersMax: number): Sites {
+  const customers = Math.min(customersMax, settings.customers);
   return {customers, hosts: customers, tls: false, webSockets: false, foremost: false, revision: 0};
 }
 
@@ -26,15 +24,23 @@ const TRICKLE: Scenario = {
     sampleCost(proxy, () => runCleanWrk(work, proxy, SMALL_GET, work.settings.seconds))),
 };
 
+interface Reloads {
+  readonly name: string;
+  readonly title: string;
+  readonly customersMax: number;
+  /** Infinity: one, as the load begins. */
+  readonly everyMs: number;
+}
+
 /** Errors are counted, not refused: that a reload costs connections is what this may show. */
-async function sampleReloads(work: Workplace, proxy: Proxy): Promise<Sample> {
-  const sites = sitesFor(work.settings);
+async function sampleReloads(work: Workplace, proxy: Proxy, {customersMax, everyMs}: Reloads): Promise<Sample> {
+  const sites = sitesFor(work.settings, customersMax);
   const steady = await runCleanWrk(work, proxy, SMALL_GET, work.settings.seconds);
   let revision = 0, errors = 0;
   const reload = (): void => proxy.reload({...sites, revision: ++revision});
   const cost = await sampleCost(proxy, async () => {
     reload();
-    const timer = setInterval(reload, RELOAD_EVERY_MS);
+    const timer = Number.isFinite(everyMs) ? setInterval(reload, everyMs) : undefined;
     const result = await runWrk(work, proxy, SMALL_GET, Math.max(RELOAD_SECONDS, work.settings.seconds));
     clearInterval(timer);
     ({errors} = result);
@@ -45,16 +51,24 @@ async function sampleReloads(work: Workplace, proxy: Proxy): Promise<Sample> {
   return {...cost, errors, slower: (cost['p99Us'] ?? NaN) / steady.p99Us};
 }
 
-const RELOADING: Scenario = {
-  ...costScenario({
-    name: 'reloading', group: 'disturbed', title: 'small GET beside a reload every second',
-    sitesFor,
-    accepts: peer => peer.hasCustomers,
-    load: (work, proxy, seconds) => runCleanWrk(work, proxy, SMALL_GET, seconds),
-  }),
-  roundsMax: 4,
-  columns: [...COST_COLUMNS, {key: 'slower', label: 'p99 ÷ p99 before', unit: 'count', better: 'lower'}, {key: 'errors', label: 'errors', unit: 'count'}],
-  sample: sampleReloads,
-};
+function reloadScenario(reloads: Reloads): Scenario {
+  const {name, title, customersMax} = reloads;
+  return {
+    ...costScenario({
+      name, group: 'disturbed', title,
+      sitesFor: settings => sitesFor(settings, customersMax),
+      accepts: peer => peer.hasCustomers,
+      load: (work, proxy, seconds) => runCleanWrk(work, proxy, SMALL_GET, seconds),
+    }),
+    roundsMax: 4,
+    columns: [...COST_COLUMNS, {key: 'slower', label: 'p99 ÷ p99 before', unit: 'count', better: 'lower'}, {key: 'errors', label: 'errors', unit: 'count'}],
+    sample: (work, proxy) => sampleReloads(work, proxy, reloads),
+  };
+}
 
-export const DISTURBED_SCENARIOS: readonly Scenario[] = [TRICKLE, RELOADING];
+export const DISTURBED_SCENARIOS: readonly Scenario[] = [
+  TRICKLE,
+  // With more, some peers need longer for a reload than there is until the next one.
+  reloadScenario({name: 'reloading', title: 'small GET beside a reload every second', customersMax: 1_000, everyMs: 1_000}),
+  reloadScenario({name: 'reloading-large', title: 'small GET beside a reload of one of 10,000 customers', customersMax: 10_000, everyMs: Infinity}),
+];
