@@ -95,7 +95,8 @@ export class FleetBans {
   readonly #outbox = new Map<string, SharedBan>();
   /** By ban: when the change was made that stands here. */
   readonly #stamps = new Map<string, number>();
-  #epoch = '';
+  /** Null: none has been met. */
+  #epoch: string | null = null;
   #cursor = '0';
   #reportedMs = -Infinity;
 
@@ -107,7 +108,6 @@ export class FleetBans {
   /** Something of the list of this node has changed. */
   onChange(change: BanChange, ban: Ban, by: string): void {
     const key = keyOf(ban);
-    if (change === 'expired') this.#stamps.delete(key);
     // Evicted and withdrawn are matters of this node.
     const isNews = by !== VIA_FLEET && (change === 'banned' || change === 'extended' || change === 'unbanned');
     if (isNews) this.#offer(ban, change !== 'unbanned', Math.max(this.#parts.now(), (this.#stamps.get(key) ?? 0) + 1));
@@ -133,7 +133,7 @@ export class FleetBans {
     this.#forgetOldStamps();
   }
 
-  /** Unbans that were taken over leave a stamp. */
+  /** What has ended leaves a stamp: else somebody could put an entry of before it back into the store. */
   #forgetOldStamps(): void {
     if (this.#stamps.size <= 2 * LIMITS.bansMax) return;
     const standing = new Set(this.#parts.book.list().map(keyOf));
@@ -160,8 +160,8 @@ export class FleetBans {
    */
   async #read(ask: AskStore, mayBeNew: boolean): Promise<boolean> {
     const reply = await ask(['EVAL', READ, String(KEYS.length), ...KEYS, this.#cursor, String(ENTRIES_PER_COMMAND), this.#seal.newEpoch()]);
-    const [epoch, ...changes] = readTexts(reply);
-    if (epoch !== this.#epoch) return mayBeNew && this.#meet(epoch ?? '');
+    const [epoch = '', ...changes] = readTexts(reply);
+    if (epoch !== this.#epoch) return mayBeNew && this.#meet(epoch);
     for (let at = 0; at + 2 < changes.length; at += 3) {
       const [field = '', score = '', value = ''] = changes.slice(at, at + 3);
       this.#consider(field, value);

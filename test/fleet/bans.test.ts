@@ -7,6 +7,7 @@ import {BanKeeper} from '#src/control/ban-keeper.ts';
 import {Fleet, FLEET_TIMINGS} from '#src/control/fleet.ts';
 import {FleetBans} from '#src/control/fleet-bans.ts';
 import {FleetSeal} from '#src/control/fleet-seal.ts';
+import type {Reply} from '#src/control/store-protocol.ts';
 import {createSharedMemory} from '#src/control/shared-memory.ts';
 import {createLogLines, type LogLine} from '#test/control/fixtures/log-lines.ts';
 import {makeCustomer, makeNode, makeSnapshot} from '#test/control/fixtures/snapshots.ts';
@@ -81,6 +82,43 @@ test('a store that has another name each time is met once a second, and not at e
   let asked = 0;
   await bans.exchange(() => Promise.resolve([String(asked++)]));
   assert.deepEqual([listed.times, asked], [1, 2]);
+});
+
+test('a store with an empty name is met like any other: only then it cannot free whoever was banned again before the daemon restarted', async () => {
+  const {log} = createLogLines();
+  const nowMs = Date.now();
+  const standing: Ban = {customer: null, network: '203.0.113.7/32', reason: 'again', source: 'admin_socket', sinceMs: nowMs - 1000, untilMs: nowMs + HOUR_MS};
+  const freed: string[] = [];
+  const book = {list: () => [standing], unban: (_customer: null, network: string) => { freed.push(network); }} as unknown as BanBook;
+  const bans = new FleetBans({book, secret: SECRET, log, now: () => nowMs});
+  const seal = new FleetSeal(SECRET), field = seal.fieldOf(standing);
+  const ended = seal.close({ban: {...standing, sinceMs: nowMs - HOUR_MS}, isStanding: false, stampMs: nowMs - 2000}, field);
+  const told: string[] = [];
+  const ask = (words: readonly string[]): Promise<Reply> => {
+    if (!words.includes(field)) return Promise.resolve(['', field, '1', ended]);
+    told.push(field);
+    return Promise.resolve(1);
+  };
+  await bans.exchange(ask);
+  await bans.exchange(ask);
+  assert.deepEqual([freed, told], [[], [field]]);
+});
+
+test('what ended before its time stays ended when the ban that came after it has ended as well', async () => {
+  const {log} = createLogLines();
+  const nowMs = Math.floor(Date.now() / 1000) * 1000;
+  const long: Ban = {customer: null, network: '203.0.113.7/32', reason: 'at first', source: 'admin_socket', sinceMs: nowMs - HOUR_MS, untilMs: nowMs + HOUR_MS};
+  const short: Ban = {...long, sinceMs: nowMs - 2000, untilMs: nowMs - 1000};
+  const adopted: string[] = [];
+  const book = {list: () => [], adopt: ({network}: Ban) => { adopted.push(network); }} as unknown as BanBook;
+  const bans = new FleetBans({book, secret: SECRET, log, now: () => nowMs});
+  const seal = new FleetSeal(SECRET), field = seal.fieldOf(long);
+  bans.onChange('unbanned', long, 'admin_socket');
+  bans.onChange('banned', short, 'admin_socket');
+  bans.onChange('expired', short, 'time');
+  const old = seal.close({ban: long, isStanding: true, stampMs: nowMs - HOUR_MS}, field);
+  await bans.exchange((words) => Promise.resolve(words.includes(field) ? 1 : ['epoch', field, '1', old]));
+  assert.deepEqual(adopted, []);
 });
 
 describe('shared', () => {
