@@ -1,4 +1,5 @@
 /** What must hold between the parts of a customer's file. */
+import {isMetadataService} from '#src/core/dial-guard.ts';
 import {cidrContains, parseCidr, parseIp} from '#src/core/ip.ts';
 import {formatSocketAddress} from '#src/config/address-scalars.ts';
 import {checkAuth, type AuthFacts} from '#src/config/auth-schema.ts';
@@ -23,10 +24,11 @@ function checkServers({networks, pools}: CustomerFacts): readonly Finding[] {
   const cidrs = networks.map(parseCidr).filter((cidr) => cidr !== null);
   return Object.entries(pools).flatMap(([name, {servers}]) => servers.flatMap(({address}, index): readonly Finding[] => {
     const ip = parseIp(address.address);
+    const place = {path: ['pools', name, 'servers', index, 'address'], needs: [['networks']], found: formatSocketAddress(address)};
+    if (ip !== null && isMetadataService(ip)) return [{...place, allowed: 'no address at which a cloud hands out credentials', remedy: 'correct the address'}];
     if (ip !== null && cidrs.some((cidr) => cidrContains(cidr, ip))) return [];
     return [{
-      path: ['pools', name, 'servers', index, 'address'], needs: [['networks']],
-      found: formatSocketAddress(address),
+      ...place,
       allowed: "an address inside the customer's own networks",
       remedy: 'correct the address, or add its network to `networks`',
     }];

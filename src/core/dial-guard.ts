@@ -24,6 +24,7 @@ export interface DialScope {
 export type DialRefusal =
   | 'not an IP address'
   | 'an unspecified, link-local, multicast or reserved address'
+  | 'the metadata service of a cloud'
   | 'outside the permitted networks'
   | 'a listener of Torwart itself';
 
@@ -36,11 +37,22 @@ const UNSPECIFIED = parseCidrs(['0.0.0.0', '::']);
  */
 const NEVER_DIALLED = parseCidrs(['0.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '240.0.0.0/4', '::', 'fe80::/10', 'ff00::/8']);
 
+/**
+ * The same of clouds at addresses that a customer's network may hold: of Amazon (with the credentials of pods), Google, Oracle, Scaleway over IPv6, and of
+ * Alibaba.
+ */
+const METADATA_SERVICES = parseCidrs(['fd00:ec2::/32', 'fd20:ce::254', 'fd00:c1::a9fe:a9fe', 'fd00:42::42', '100.100.100.200']);
+
+export function isMetadataService(ip: IpAddress): boolean {
+  return isWithin(METADATA_SERVICES, ip);
+}
+
 /** Null where the target may be dialled. */
 export function refuseDial(target: DialTarget, scope: DialScope): DialRefusal | null {
   const ip = parseIp(target.address);
   if (ip === null) return 'not an IP address';
   if (isWithin(NEVER_DIALLED, ip)) return 'an unspecified, link-local, multicast or reserved address';
+  if (isMetadataService(ip)) return 'the metadata service of a cloud';
   if (!isWithin(scope.networks, ip)) return 'outside the permitted networks';
   return scope.ownListeners.some((listener) => reachesListener(target, listener)) ? 'a listener of Torwart itself' : null;
 }

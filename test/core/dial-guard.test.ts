@@ -45,6 +45,14 @@ test('no scope is wide enough for addresses of no single, known host', () => {
   for (const address of ['1.1.1.1', '223.255.255.255', '10.0.0.1', '::1', 'fec0::1', '2001:db8::1']) assert.equal(judge(address, EVERYTHING), null, address);
 });
 
+test('where clouds hand out credentials at an address that looks like one of a customer', () => {
+  const wide = {...CUSTOMER, networks: parseCidrs(['100.64.0.0/10', 'fc00::/7'])};
+  for (const address of ['fd00:ec2::254', 'FD00:EC2:0::23', 'fd20:ce::254', 'fd00:c1::a9fe:a9fe', 'fd00:c1::169.254.169.254', 'fd00:42::42', '100.100.100.200', '::ffff:100.100.100.200']) {
+    assert.equal(judge(address, wide, 80), 'the metadata service of a cloud', address);
+  }
+  for (const address of ['fd00:ec3::254', 'fd20:ce::253', 'fd00:42::43', '100.100.100.100']) assert.equal(judge(address, wide), null, address);
+});
+
 test('the listeners of Torwart itself are refused, the admin listener too', () => {
   const ownListeners = [{address: '10.20.1.11', port: 8443}, {address: 'fd00:20:1::11', port: 8443}, {address: '10.20.1.12', port: 9180}];
   const scope = {...CUSTOMER, ownListeners};
