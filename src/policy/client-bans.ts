@@ -10,6 +10,7 @@ export class ClientBans {
   readonly #nodeScope: BanScope;
   readonly #clock: Clock;
   #neverBanned: CidrSet;
+  #configurations = 0;
 
   constructor(table: BanTable, nodeScope: BanScope, clock: Clock, node: NodeSnapshot) {
     this.#table = table;
@@ -20,11 +21,12 @@ export class ClientBans {
 
   configure(node: NodeSnapshot): void {
     this.#neverBanned = compileNeverBanned(node);
+    this.#configurations++;
   }
 
   /** Another number when somebody may be banned who was not. */
   get revision(): number {
-    return this.#table.revision;
+    return this.#table.revision + this.#configurations;
   }
 
   isBannedFromNode(ip: IpAddress): boolean {

@@ -49,6 +49,8 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
       return 'upstream_upgrade_invalid';
     }
     endpoint.slot.recordSuccess();
+    const objection = gateway.tunnels.findObjection(this, gateway);
+    if (objection !== null) return objection;
     if (!downstream.beginTunnel(hardenResponseFields(head, plan, downstream.tls !== null), this)) return 'websocket_invalid';
     this.#isOpen = true;
     this.#idleMs = upgrade.idleMs;
@@ -160,8 +162,13 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
 
   /** Its client has been banned. */
   banish(): void {
+    this.#endBoth(this.banFault);
+  }
+
+  /** Where its client has been banned. */
+  get banFault(): FaultCode {
     const {downstream, facts: {client}} = this.#parts;
-    this.#endBoth(client === downstream.peer ? 'client_banned_here' : 'forwarded_client_banned');
+    return client === downstream.peer ? 'client_banned_here' : 'forwarded_client_banned';
   }
 
   #endBoth(fault: FaultCode | null): void {

@@ -11,6 +11,7 @@ import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
 import type {ClientCounts} from '#src/shared/client-counts.ts';
 import {CUSTOMER} from '#src/shared/counters.ts';
+import type {Gateway} from '#src/proxy/gateway.ts';
 import type {Customer, Tables} from '#src/proxy/tables.ts';
 import type {Tunnel} from '#src/proxy/tunnel.ts';
 
@@ -73,6 +74,12 @@ export class Tunnels {
     known?.delete(tunnel);
     if (known?.size === 0) this.#byCustomer.delete(name);
     counters[CUSTOMER.tunnelsClosed] = (counters[CUSTOMER.tunnelsClosed] as number) + 1;
+  }
+
+  /** Why a tunnel must not begin: what happened while its application took its time to answer ended open tunnels only. */
+  findObjection(tunnel: Tunnel, {bans, tables}: Pick<Gateway, 'bans' | 'tables'>): FaultCode | null {
+    if (isBanned(tunnel, bans)) return tunnel.banFault;
+    return stands(tunnel, customerOf(tunnel).name, tables) ? null : 'route_withdrawn';
   }
 
   /** Ends those tunnels of a customer whose handshake its configuration in force would no longer lead to the same server. */

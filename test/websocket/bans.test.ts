@@ -5,7 +5,8 @@ import {eventually, settle} from '#test/support/eventually.ts';
 import type {UpstreamPeer} from '#test/support/fake-upstream.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
 import {statusOf} from '#test/support/raw-message.ts';
-import {handshake, startStage, type Stage} from '#test/websocket/handshakes.ts';
+import {node} from '#test/support/snapshots.ts';
+import {acceptance, handshake, startStage, type Stage} from '#test/websocket/handshakes.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -34,6 +35,35 @@ for (const [by, customer] of [['from the node', null], ['by its customer', 'acme
     assert.deepEqual([proxy.faults(), (await proxy.nextLogLine())['fault']], [{client_banned_here: 1}, 'client_banned_here']);
   });
 }
+
+test('a client that is banned while the application takes its time gets no tunnel', async (context) => {
+  const stage = await startStage(context), {proxy, upstream} = stage;
+  upstream.respond = () => null;
+  const client = await proxy.connect(context, 'http', '127.9.0.1');
+  client.send(handshake());
+  const {peer} = await upstream.nextRequest();
+  proxy.ban('127.9.0.1', HOUR_MS);
+  proxy.pass(2_000);
+  peer.send(acceptance());
+  assert.equal(statusOf(await client.response()), 403);
+  await client.ended();
+  await eventually('the application hears of it', () => !peer.isOpen);
+  assert.deepEqual(proxy.faults(), {client_banned_here: 1});
+});
+
+test('a client that could not be banned, and can be after a reload, loses its tunnels', async (context) => {
+  const stage = await startStage(context), {proxy} = stage;
+  await proxy.reload({node: node({bans: {allow: ['127.9.0.1']}})});
+  proxy.ban('127.9.0.0/24', HOUR_MS);
+  const {client} = await openFrom(context, stage, '127.9.0.1');
+  proxy.pass(2_000);
+  await settle();
+  assert.equal(client.end, 'none');
+  await proxy.reload({node: node()});
+  proxy.pass(2_000);
+  await client.ended();
+  assert.deepEqual(proxy.faults(), {client_banned_here: 1});
+});
 
 test('a ban by another customer ends no tunnel, nor does one that is over', async (context) => {
   const stage = await startStage(context), {proxy} = stage;

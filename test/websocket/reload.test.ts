@@ -6,7 +6,7 @@ import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream} from '#test/support/fake-upstream.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
 import {acme, customer, node, pool, route, site} from '#test/support/snapshots.ts';
-import {WEBSOCKET, accept, openTunnel} from '#test/websocket/handshakes.ts';
+import {WEBSOCKET, accept, acceptance, handshake, openTunnel} from '#test/websocket/handshakes.ts';
 
 /** Customers as they stand after the reload, made from the ports of the first server and of another one. */
 type Change = (port: number, other: number) => readonly CustomerSnapshot[];
@@ -70,6 +70,24 @@ suite('a reload takes away', () => {
       assert.equal(await client.ended(), 'orderly');
       await eventually('the application\'s side ends', () => !peer.isOpen);
       assert.deepEqual([(await proxy.nextLogLine())['fault'], proxy.faults()], ['route_withdrawn', {route_withdrawn: 1}]);
+    });
+  }
+});
+
+suite('a reload takes away, while the application takes its time,', () => {
+  for (const [what, change] of Object.entries(ENDING)) {
+    test(`${what}: no tunnel begins`, async (context) => {
+      const [upstream, other] = [await FakeUpstream.start(context), await FakeUpstream.start(context)];
+      upstream.respond = () => null;
+      const proxy = await ProxyHarness.start(context, {customers: [acme([upstream.port], {route: ROUTE})]});
+      const client = await proxy.connect(context);
+      client.send(handshake());
+      const {peer} = await upstream.nextRequest();
+      await proxy.reload({customers: change(upstream.port, other.port)});
+      peer.send(acceptance());
+      await client.ended();
+      await eventually('the application\'s side ends', () => !peer.isOpen);
+      assert.deepEqual([client.received, (await proxy.nextLogLine())['fault'], proxy.faults()], ['', 'route_withdrawn', {route_withdrawn: 1}]);
     });
   }
 });
