@@ -108,7 +108,7 @@ export const LIMITS = {
    * A thread's time: what is done between two looks at all sockets while some wait for their turn; the part of its time that a thread may work
    * before it is short of it; who had none for so long is not counted among those who share it; and what waited longer is refused.
    */
-  timeSliceMs: 0.05,
+  timeSliceMs: 0.04,
   timeFreePart: 0.5,
   timeActiveMs: 1_000,
   timeWaitMsMax: 1_000,
