@@ -31,8 +31,8 @@ export const LIMITS = {
   absenceMs: 1_000,
   /** A client has ended its side of a tunnel: so long the application may be silent then. */
   tunnelFarewellMs: 10_000,
-  /** Between two looks at all tunnels whether their clients are banned by now. */
-  tunnelBanLookMs: 1_000,
+  /** Between two looks at all requests that may last whether their clients are banned by now. */
+  lastingLookMs: 1_000,
   /** What one read of a client's connection may bring: of an upload that a busy thread is behind with, so much leaves in one write. */
   clientReadBytes: 128 * 1024,
   /** What one read of an upstream may bring. Larger than 64 KiB, so that a 64 KiB body and its head come at once. */

@@ -2,7 +2,9 @@
 import {listNeverBanned} from '#src/config/never-banned.ts';
 import type {NodeSnapshot} from '#src/config/snapshot.ts';
 import type {Clock} from '#src/core/clock.ts';
+import type {FaultCode} from '#src/core/faults.ts';
 import {CidrSet, type IpAddress} from '#src/core/ip.ts';
+import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import type {BanScope, BanTable} from '#src/shared/ban-table.ts';
 
 export class ClientBans {
@@ -42,6 +44,11 @@ export class ClientBans {
     const endMs = this.#table.findEndMs(scope, ip);
     return endMs !== 0 && endMs > this.#clock.unixMs() && !this.#neverBanned.has(ip);
   }
+}
+
+/** @param peer of the connection */
+export function banFault(client: ClientIdentity, peer: ClientIdentity): FaultCode {
+  return client === peer ? 'client_banned_here' : 'forwarded_client_banned';
 }
 
 function compileNeverBanned(node: NodeSnapshot): CidrSet {

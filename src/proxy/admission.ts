@@ -9,6 +9,7 @@ import {hasEncodedSlash, normaliseTarget} from '#src/http1/path.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import {parseAuthority, toOriginForm} from '#src/http1/request-target.ts';
 import {isAllowed} from '#src/policy/access.ts';
+import {banFault} from '#src/policy/client-bans.ts';
 import {findForwardedClient, findForwardedRequestId, findForwardedScheme, identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
 import {isGrpcCall} from '#src/policy/grpc.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
@@ -73,16 +74,12 @@ function findClient(gateway: Gateway, downstream: Downstream, head: RequestHead,
 
 /** The peer of the connection was asked about when it was accepted: this is for bans that came later, and for clients of trusted proxies. */
 function checkNodeBan(gateway: Gateway, downstream: Downstream, client: ClientIdentity): FaultCode | null {
-  return gateway.bans.isBannedFromNode(client.ip) ? banFault(downstream, client) : null;
+  return gateway.bans.isBannedFromNode(client.ip) ? banFault(client, downstream.peer) : null;
 }
 
 function checkCustomerBan(gateway: Gateway, downstream: Downstream, client: ClientIdentity, facts: RequestFacts): FaultCode | null {
   const {site} = facts;
-  return site !== null && gateway.bans.isBanned(site.customer.banScope, client.ip) ? banFault(downstream, client) : null;
-}
-
-function banFault(downstream: Downstream, client: ClientIdentity): FaultCode {
-  return client === downstream.peer ? 'client_banned_here' : 'forwarded_client_banned';
+  return site !== null && gateway.bans.isBanned(site.customer.banScope, client.ip) ? banFault(client, downstream.peer) : null;
 }
 
 function checkLimits(gateway: Gateway, limits: readonly CompiledLimit[] | undefined, head: RequestHead, facts: RequestFacts): FaultCode | null {

@@ -49,11 +49,12 @@ export function patienceOf(timeouts: RouteTimeoutsSnapshot, {isGrpc}: RequestFac
   return isGrpc ? {...timeouts, requestBodyIdleMs: timeouts.eventStreamIdleMs, requestBodyRateMin: 0, responseRateMin: 0} : timeouts;
 }
 
-/** Of calls and event streams: the response may be silent for as long as there is nothing to say. */
-export function allowSilence(head: ResponseHead, {timeouts}: Route['snapshot'], {isGrpc}: RequestFacts, upstream: UpstreamStream | null, downstream: Downstream): void {
-  if (!isGrpc && !isEventStream(head)) return;
+/** Of calls and event streams: the response may be silent for as long as there is nothing to say. True where it is one of these. */
+export function allowSilence(head: ResponseHead, {timeouts}: Route['snapshot'], {isGrpc}: RequestFacts, upstream: UpstreamStream | null, downstream: Downstream): boolean {
+  if (!isGrpc && !isEventStream(head)) return false;
   upstream?.setBodyIdle(timeouts.eventStreamIdleMs);
   downstream.setPatience(withoutRates(timeouts));
+  return true;
 }
 
 /** Ends a call that had an answer already: its status is in the trailers. False where it has to be cut. */

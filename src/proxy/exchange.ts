@@ -136,6 +136,7 @@ export class Exchange extends Deadlined implements RequestHandler, ResponseHandl
     if (client === null) throw new Error('an admitted request has a client');
     planTrailers(route, head, this.#facts, downstream);
     downstream.setPatience(patienceOf(route.snapshot.timeouts, this.#facts));
+    if (this.#facts.isGrpc) this.#gateway.lasting.add(this, this.#facts, downstream);
     if (this.#facts.deadlineMs !== Infinity) this.#gateway.upstream.wheel.arm(this, this.#facts.deadlineMs);
     this.#upstreamHead = composeUpstreamHead(route, head, this.#facts, client, downstream);
     this.#hash = balanceHash(pool.snapshot, client, head.fields, this.#gateway.balanceHash);
@@ -273,7 +274,7 @@ export class Exchange extends Deadlined implements RequestHandler, ResponseHandl
     if (this.#facts.isExtendedConnect && head.status < 300) return this.#answerFault('websocket_declined');
     this.#record.status = head.status;
     const route = this.#requireRoute();
-    allowSilence(head, route.snapshot, this.#facts, this.#upstream, downstream);
+    if (allowSilence(head, route.snapshot, this.#facts, this.#upstream, downstream)) this.#gateway.lasting.add(this, this.#facts, downstream);
     const lines = hardenResponseFields(head, route.responsePlan, downstream.tls !== null);
     const date = head.hasDate ? '' : `date: ${this.#gateway.clock.httpDate()}\r\n`;
     const announced = announceLength(head.bodyLength, head.contentLength, head.status, this.#facts.method);
@@ -326,6 +327,7 @@ export class Exchange extends Deadlined implements RequestHandler, ResponseHandl
 
   /** Of a call: its client does not wait any longer. */
   onDeadline(): void { this.lose('grpc_deadline'); }
+  banish(fault: FaultCode): void { this.lose(fault); }
 
   lose(fault: FaultCode): void {
     if (this.#downstream !== null) this.#answerFault(fault);
@@ -375,6 +377,7 @@ export class Exchange extends Deadlined implements RequestHandler, ResponseHandl
     const downstream = this.#requireDownstream();
     this.#phase = 'closed';
     this.#gateway.upstream.wheel.disarm(this);
+    this.#gateway.lasting.delete(this);
     this.#body.drop();
     this.#record.complete(this.#gateway, downstream);
     if (this.#facts.upgrade !== null) this.#gateway.tunnels.freePlace(this.#facts.upgrade.place);

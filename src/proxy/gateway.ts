@@ -18,6 +18,7 @@ import type {Upstream} from '#src/upstream/upstream.ts';
 import {LimitTally} from '#src/proxy/limit-tally.ts';
 import {RuleTally} from '#src/proxy/rule-tally.ts';
 import type {Tables} from '#src/proxy/tables.ts';
+import {LastingRequests} from '#src/proxy/lasting-requests.ts';
 import type {Tunnels} from '#src/proxy/tunnels.ts';
 
 export interface GatewayParts {
@@ -46,6 +47,7 @@ export class Gateway {
   readonly upstream: Upstream;
   readonly tables: Tables;
   readonly tunnels: Tunnels;
+  readonly lasting = new LastingRequests();
   readonly places: Places;
   readonly held: HeldMemory;
   readonly random: () => number;

@@ -190,7 +190,7 @@ export class Proxy {
     this.#clock.refresh();
     this.#wheel.advance(this.#clock.nowMs);
     this.#edge.tick();
-    this.#gateway.tunnels.endBanned(this.#edge);
+    this.#gateway.lasting.endBanned(this.#edge);
     this.#gateway.accessLog?.flush();
   }
 

@@ -14,6 +14,7 @@ import {Holding, type Holder} from '#src/transport/held-memory.ts';
 import type {UpstreamEndpoint} from '#src/upstream/endpoint.ts';
 import type {ResponseBodyHandler, TunnelStream} from '#src/upstream/upstream-stream.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
+import type {LastingRequest} from '#src/proxy/lasting-requests.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
 
 export interface TunnelParts {
@@ -27,7 +28,7 @@ export interface TunnelParts {
   readonly onEnd: (fault: FaultCode | null) => void;
 }
 
-export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHandler, Holder {
+export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHandler, Holder, LastingRequest {
   readonly #parts: TunnelParts;
   readonly #holding = new Holding(this);
   #isOpen = false;
@@ -55,12 +56,17 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
     this.#isOpen = true;
     this.#idleMs = upgrade.idleMs;
     gateway.tunnels.add(this);
+    gateway.lasting.add(this, this.facts, downstream);
     this.#stayOpen();
     return null;
   }
 
   get facts(): RequestFacts {
     return this.#parts.facts;
+  }
+
+  get downstream(): Downstream {
+    return this.#parts.downstream;
   }
 
   get endpoint(): UpstreamEndpoint {
@@ -160,15 +166,8 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
     this.#endBoth('route_withdrawn');
   }
 
-  /** Its client has been banned. */
-  banish(): void {
-    this.#endBoth(this.banFault);
-  }
-
-  /** Where its client has been banned. */
-  get banFault(): FaultCode {
-    const {downstream, facts: {client}} = this.#parts;
-    return client === downstream.peer ? 'client_banned_here' : 'forwarded_client_banned';
+  banish(fault: FaultCode): void {
+    this.#endBoth(fault);
   }
 
   #endBoth(fault: FaultCode | null): void {
@@ -183,6 +182,7 @@ export class Tunnel extends Deadlined implements ContentHandler, ResponseBodyHan
     this.#isOpen = false;
     gateway.upstream.wheel.disarm(this);
     gateway.tunnels.delete(this);
+    gateway.lasting.delete(this);
     gateway.held.drop(this.#holding);
     onEnd(fault);
   }

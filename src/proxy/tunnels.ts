@@ -1,17 +1,14 @@
 /** The tunnels of a proxy thread: how many there may be, and which of them a reload leaves standing. */
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
 import type {FaultCode} from '#src/core/faults.ts';
-import {giveUp} from '#src/core/give-up.ts';
 import type {KeyedHash} from '#src/core/keyed-hash.ts';
-import {LIMITS} from '#src/core/limits.ts';
-import type {Edge} from '#src/edge/edge.ts';
 import {isAllowed} from '#src/policy/access.ts';
-import type {ClientBans} from '#src/policy/client-bans.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
 import type {ClientCounts} from '#src/shared/client-counts.ts';
 import {CUSTOMER} from '#src/shared/counters.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
+import {findBan} from '#src/proxy/lasting-requests.ts';
 import type {Customer, Tables} from '#src/proxy/tables.ts';
 import type {Tunnel} from '#src/proxy/tunnel.ts';
 
@@ -37,9 +34,6 @@ export interface TunnelPlace {
 export class Tunnels {
   readonly #counts: ClientCounts;
   readonly #byCustomer = new Map<string, Set<Tunnel>>();
-  /** As of the last look at bans. */
-  #banRevision = 0;
-  #banLookMs = Number.NEGATIVE_INFINITY;
 
   /** @param counts with two entries for each tunnel: its customer's, and its client's */
   constructor(counts: ClientCounts) {
@@ -78,8 +72,7 @@ export class Tunnels {
 
   /** Why a tunnel must not begin: what happened while its application took its time to answer ended open tunnels only. */
   findObjection(tunnel: Tunnel, {bans, tables}: Pick<Gateway, 'bans' | 'tables'>): FaultCode | null {
-    if (isBanned(tunnel, bans)) return tunnel.banFault;
-    return stands(tunnel, customerOf(tunnel).name, tables) ? null : 'route_withdrawn';
+    return findBan(tunnel, bans) ?? (stands(tunnel, customerOf(tunnel).name, tables) ? null : 'route_withdrawn');
   }
 
   /** Ends those tunnels of a customer whose handshake its configuration in force would no longer lead to the same server. */
@@ -88,29 +81,11 @@ export class Tunnels {
       if (!stands(tunnel, customer, tables)) tunnel.withdraw();
     }
   }
-
-  /** Ends those of clients that have been banned since the last look. In a storm of bans it is looked once in a while. */
-  endBanned({bans, clock: {nowMs}, reportBug}: Pick<Edge, 'bans' | 'clock' | 'reportBug'>): void {
-    if (bans.revision === this.#banRevision || nowMs - this.#banLookMs < LIMITS.tunnelBanLookMs) return;
-    this.#banRevision = bans.revision;
-    this.#banLookMs = nowMs;
-    for (const tunnel of [...this.#byCustomer.values()].flatMap((tunnels) => [...tunnels])) {
-      try {
-        if (isBanned(tunnel, bans)) tunnel.banish();
-      } catch (error) {
-        giveUp(tunnel, error, reportBug);
-      }
-    }
-  }
 }
 
 function customerOf({facts}: Tunnel): Customer {
   if (facts.site === null) throw new Error('a tunnel belongs to a site');
   return facts.site.customer;
-}
-
-function isBanned({facts: {client, site}}: Tunnel, bans: ClientBans): boolean {
-  return client !== null && site !== null && (bans.isBannedFromNode(client.ip) || bans.isBanned(site.customer.banScope, client.ip));
 }
 
 function stands({endpoint: {address, port}, facts}: Tunnel, customer: string, tables: Tables): boolean {

@@ -30,8 +30,9 @@ export async function start(context: TestContext, acmeOverrides: Parameters<type
   return {proxy, application, session: connect(context, proxy)};
 }
 
-export function connect(context: TestContext, proxy: ProxyHarness): http2.ClientHttp2Session {
-  const session = http2.connect(`https://acme.test:${proxy.ports['https']}`, {ca: PAIR.cert, host: '127.0.0.1', servername: 'acme.test'});
+/** @param localAddress of the client */
+export function connect(context: TestContext, proxy: ProxyHarness, localAddress = '127.0.0.1'): http2.ClientHttp2Session {
+  const session = http2.connect(`https://acme.test:${proxy.ports['https']}`, {ca: PAIR.cert, host: '127.0.0.1', localAddress, servername: 'acme.test'} as http2.SecureClientSessionOptions);
   session.on('error', () => undefined);
   context.after(() => { session.destroy(); });
   return session;
