@@ -2,6 +2,8 @@
 import {FIELD} from '#src/http1/field-names.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 
+const BASIC = 'basic ';
+
 /** @param name lower case. Null where the field is not there, is empty, or is there more than once: then it is anybody's guess which one counts. */
 export function findOnlyField(fields: FieldBlock, name: string): string | null {
   let found: string | null = null;
@@ -29,9 +31,10 @@ export function findOnlyCookie(fields: FieldBlock, name: string): string | null 
   return found === '' || found === null ? null : foldCookie(found);
 }
 
-/** RFC 9110 §11.4: the scheme has no case, and is followed by one space or more. */
+/** RFC 9110 §11.4: the scheme has no case, and is followed by one space or more. Base64 is read by many with or without padding and what is none. */
 function foldCredentials(value: string): string {
-  return value.replace(/^[^ ]+ */, (scheme) => `${scheme.trimEnd().toLowerCase()} `);
+  const folded = value.replace(/^[^ ]+ */, (scheme) => `${scheme.trimEnd().toLowerCase()} `);
+  return folded.startsWith(BASIC) ? BASIC + Buffer.from(folded.slice(BASIC.length), 'base64').toString('latin1') : folded;
 }
 
 /**
