@@ -8,13 +8,8 @@
 import {RE2JS} from 're2js';
 import type {RuleSnapshot} from '#src/config/snapshot.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
+import {decodeForm, decodePercent, formsOf} from '#src/policy/decodings.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
-
-const DECODINGS = 2;
-/** `%u0024` is a letter to ASP. */
-const ESCAPE = /%(?:u([0-9A-Fa-f]{4})|([0-9A-Fa-f]{2}))/g;
-/** Characters in more bytes than they need: never valid (RFC 3629 §3), but careless decoders read them. */
-const OVERLONG = /[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}/g;
 
 interface HeaderCondition {
   /** In lower case. */
@@ -54,28 +49,39 @@ function compileRule({name, action, methods, path, query, headers}: RuleSnapshot
   };
 }
 
-/** A request in the forms that rules are compared with. */
-export interface RuleSubject {
+/** A request in the forms that rules are compared with, made when a rule asks for them: a query of escapes has many. */
+export class RuleSubject {
   readonly method: string;
-  readonly paths: readonly string[];
-  readonly queries: readonly string[];
   readonly fields: FieldBlock;
-}
+  readonly #path: string;
+  readonly #query: string;
+  #paths: readonly string[] | null = null;
+  #queries: readonly string[] | null = null;
 
-/** @param target normalised */
-export function createRuleSubject(method: string, target: string, fields: FieldBlock): RuleSubject {
-  const mark = target.indexOf('?');
-  const path = mark < 0 ? target : target.slice(0, mark);
-  const paths = withoutParameters([path]).flatMap((text) => withoutParameters(formsOf(text, [decodePercent])));
-  return {method, paths, queries: mark < 0 ? [''] : formsOf(target.slice(mark + 1), [decodePercent, decodeForm]), fields};
+  /** @param target normalised */
+  constructor(method: string, target: string, fields: FieldBlock) {
+    const mark = target.indexOf('?');
+    this.method = method;
+    this.fields = fields;
+    this.#path = mark < 0 ? target : target.slice(0, mark);
+    this.#query = mark < 0 ? '' : target.slice(mark + 1);
+  }
+
+  get paths(): readonly string[] {
+    return this.#paths ??= withoutParameters([this.#path]).flatMap((text) => withoutParameters(formsOf(text, [decodePercent])));
+  }
+
+  get queries(): readonly string[] {
+    return this.#queries ??= formsOf(this.#query, [decodePercent, decodeForm]);
+  }
 }
 
 /** Every condition of the rule holds. */
 export function matchesRule(rule: CompiledRule, subject: RuleSubject): boolean {
   return (rule.methods === null || rule.methods.has(subject.method))
     && (rule.path === null || testAny(rule.path, subject.paths))
-    && (rule.query === null || testAny(rule.query, subject.queries))
-    && rule.headers.every(({name, pattern}) => testField(subject.fields, name, pattern));
+    && rule.headers.every(({name, pattern}) => testField(subject.fields, name, pattern))
+    && (rule.query === null || testAny(rule.query, subject.queries));
 }
 
 function testAny(pattern: RE2JS, texts: readonly string[]): boolean {
@@ -94,38 +100,4 @@ function testField(fields: FieldBlock, name: string, pattern: RE2JS): boolean {
 /** The paths, and what they are without parameters. */
 function withoutParameters(paths: readonly string[]): readonly string[] {
   return paths.flatMap((path) => (path.includes(';') ? [path, stripPathParameters(path)] : [path]));
-}
-
-/** The text, and all that it can become. */
-function formsOf(text: string, decodings: readonly ((text: string) => string)[]): readonly string[] {
-  const forms = new Set([text]);
-  for (let i = 0, last = [text]; i < DECODINGS; i++) {
-    last = last.flatMap((form) => decodings.map((decode) => decode(form)));
-    for (const form of last) forms.add(form);
-  }
-  return Array.from(forms);
-}
-
-/** Escapes to bytes, and bytes to text as UTF-8: what is no escape, or no UTF-8, harms nothing here. */
-function decodePercent(text: string): string {
-  if (!text.includes('%')) return text;
-  const bytes = toUtf8(text).replace(ESCAPE, (_escape, unit: string | undefined, byte: string) => (
-    unit === undefined ? String.fromCharCode(Number.parseInt(byte, 16)) : toUtf8(String.fromCharCode(Number.parseInt(unit, 16)))
-  ));
-  return Buffer.from(bytes.replace(OVERLONG, shorten), 'latin1').toString('utf8');
-}
-
-/** The bytes as text of as many letters. */
-function toUtf8(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
-}
-
-/** The first byte of such a character has one bit of it at most. */
-function shorten(bytes: string): string {
-  const code = Array.from(bytes, (byte) => byte.charCodeAt(0)).reduce((sum, byte, index) => (index === 0 ? byte & 1 : (sum << 6) | (byte & 0x3f)), 0);
-  return toUtf8(String.fromCharCode(code));
-}
-
-function decodeForm(text: string): string {
-  return decodePercent(text.replaceAll('+', ' '));
 }

@@ -13,7 +13,7 @@ import {banFault} from '#src/policy/client-bans.ts';
 import {findForwardedClient, findForwardedRequestId, findForwardedScheme, identifyClient, type ClientIdentity} from '#src/policy/client-identity.ts';
 import {isGrpcCall} from '#src/policy/grpc.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
-import {createRuleSubject, matchesRule, type RuleSet} from '#src/policy/rules.ts';
+import {RuleSubject, matchesRule, type RuleSet} from '#src/policy/rules.ts';
 import {takeLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
 import {planDeadline} from '#src/proxy/call.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
@@ -160,7 +160,7 @@ function checkTurn({memo}: Downstream, {site}: RequestFacts): FaultCode | null {
 /** Every rule that matches is counted, up to the first that denies. */
 function checkRules(gateway: Gateway, set: RuleSet | null, head: RequestHead, facts: RequestFacts): FaultCode | null {
   if (set === null) return null;
-  const subject = createRuleSubject(head.method, facts.normalTarget, head.fields);
+  const subject = new RuleSubject(head.method, facts.normalTarget, head.fields);
   for (const rule of set.rules) {
     if (!matchesRule(rule, subject)) continue;
     gateway.ruleTally.count(set.customer, rule);

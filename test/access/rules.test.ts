@@ -5,7 +5,7 @@ import {RE2JS} from 're2js';
 import {loadConfig} from '#src/config/load.ts';
 import type {RuleSnapshot} from '#src/config/snapshot.ts';
 import {RequestHead} from '#src/http1/request-head.ts';
-import {compileRuleSet, createRuleSubject, matchesRule} from '#src/policy/rules.ts';
+import {compileRuleSet, matchesRule, RuleSubject} from '#src/policy/rules.ts';
 import {createMemorySource} from '#test/config/memory-source.ts';
 import {customerText, NODE_FILE, NODE_TEXT} from '#test/config/customers.ts';
 import {assertServes, attack} from '#test/support/attack.ts';
@@ -24,7 +24,7 @@ function isFound(conditions: Partial<RuleSnapshot>, method: string, target: stri
   assert.equal(head.parse(bytes, 0, bytes.length), bytes.length);
   const compiled = compileRuleSet('acme', [rule('r', conditions)])?.rules[0];
   assert.ok(compiled !== undefined);
-  return matchesRule(compiled, createRuleSubject(method, target, head.fields));
+  return matchesRule(compiled, new RuleSubject(method, target, head.fields));
 }
 
 type Row = readonly [what: string, conditions: Partial<RuleSnapshot>, method: string, target: string, fields: string];
