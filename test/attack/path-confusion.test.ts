@@ -59,7 +59,8 @@ describe('around the guard of /admin', () => {
   refuseEach(GUARDED, denied.filter((path) => !path.includes('..;')).map((path) => [path, line(`GET ${path} HTTP/1.1`), 'access_denied'] as const));
   refuseEach(GUARDED, ['/x/..;/admin', '/x%2f..%2fadmin', '/;/admin', '/%2fadmin', '/x\\..\\admin', '/slashes/..%2fadmin', '/slashes/%2e%2e%2fadmin', '/slashes/x%2f..%2f..%2fadmin', '/admin/..;/x'].map((path) => [path, line(`GET ${path} HTTP/1.1`), 'path_ambiguous'] as const));
   refuseEach(GUARDED, ['http://acme.test/admin', 'http://acme.test//admin', 'http://acme.test/x/../admin'].map((target) => [target, line(`GET ${target} HTTP/1.1`), 'access_denied'] as const));
-  refuseEach(GUARDED, ['HEAD', 'POST', 'OPTIONS', 'PROPFIND', 'get', 'X'].map((method) => [`${method} /admin`, line(`${method} /admin HTTP/1.1`), 'access_denied'] as const));
+  refuseEach(GUARDED, ['HEAD', 'POST', 'OPTIONS', 'PROPFIND', 'X'].map((method) => [`${method} /admin`, line(`${method} /admin HTTP/1.1`), 'access_denied'] as const));
+  refuseEach(GUARDED, [['get /admin', line('get /admin HTTP/1.1'), 'method_refused']]);
   disarmEach(GUARDED, [
     ['X-Original-URL (Symfony CVE-2018-14773)', line('GET / HTTP/1.1\r\nx-original-url: /admin/evil')], ['X-Rewrite-URL', line('GET / HTTP/1.1\r\nx-rewrite-url: /admin/evil')],
     ['X-Forwarded-Prefix', line('GET / HTTP/1.1\r\nx-forwarded-prefix: /admin/evil')], ['X-Forwarded-Uri', line('GET / HTTP/1.1\r\nx-forwarded-uri: /admin/evil')],

@@ -101,7 +101,7 @@ describe('lengths that one of two servers reads otherwise', () => {
 });
 
 describe('CL.0: a body where nobody expects one is content, framed by Torwart', () => {
-  for (const method of ['GET', 'HEAD', 'OPTIONS', 'DELETE', 'PUT', 'PATCH', 'PROPFIND', 'get']) {
+  for (const method of ['GET', 'HEAD', 'OPTIONS', 'DELETE', 'PUT', 'PATCH', 'PROPFIND', 'X']) {
     for (const framing of ['length', 'chunks'] as const) {
       test(`${method} with ${framing}`, async (context) => {
         const body = framing === 'length' ? `content-length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}` : `transfer-encoding: chunked\r\n\r\n${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0\r\n\r\n`;
@@ -110,6 +110,7 @@ describe('CL.0: a body where nobody expects one is content, framed by Torwart', 
       });
     }
   }
+  refuseEach(TARGET, [['get, which is GET to some', `get / HTTP/1.1\r\n${HOST}content-length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`, 'method_refused']]);
 });
 
 describe('0.CL: what others may take for a length or an encoding does not reach them', () => {
