@@ -9,8 +9,8 @@ export type TimeColumn = 'timeWaits' | 'timeWaitedMs' | 'timeRefusals';
 export interface Waiter {
   nextWaiter: Waiter | null;
   waitingSinceMs: number;
-  /** Its turn has come. @param waitedMs since it began to wait */
-  proceed(waitedMs: number): void;
+  /** Its turn has come. Returns whether what it is for comes in an event of its own, and has not been charged. @param waitedMs since it began to wait */
+  proceed(waitedMs: number): boolean;
 }
 
 export class TimeAccount {
@@ -25,6 +25,7 @@ export class TimeAccount {
   levelMs = 0;
   /** What it may still have in this round of those who wait, below 0: what it owes. */
   credit = 0;
+  waiters = 0;
   #first: Waiter | null = null;
   #last: Waiter | null = null;
 
@@ -47,6 +48,7 @@ export class TimeAccount {
     if (this.#last === null) this.#first = waiter;
     else this.#last.nextWaiter = waiter;
     this.#last = waiter;
+    this.waiters++;
     this.count('timeWaits', 1);
   }
 
@@ -57,6 +59,7 @@ export class TimeAccount {
     this.#first = waiter.nextWaiter;
     if (this.#first === null) this.#last = null;
     waiter.nextWaiter = null;
+    this.waiters--;
     this.count('timeWaitedMs', nowMs - waiter.waitingSinceMs);
     return waiter;
   }

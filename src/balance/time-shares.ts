@@ -15,6 +15,8 @@ const BURST_MS = 0.5;
 /** More than that part of what it had when nobody else wanted it is not held against a customer. */
 const EXCESS_MS_MAX = 1.6;
 const DEBT_MS_MAX = 1;
+/** Turns at once whose events are yet to come. */
+const PROMISES_MAX = 2;
 
 export class TimeShares {
   /** Accounts that have had some time lately, and their weights. */
@@ -28,6 +30,8 @@ export class TimeShares {
   #levelMs = 0;
   /** All that was ever charged. */
   #chargedMs = 0;
+  /** How often those who wait have been served: a turn that is not taken before the next time is over. */
+  round = 0;
 
   /** @param onWaiting the first one waits: `serve` is to be called at the end of this turn of the event loop */
   constructor(onWaiting: () => void) {
@@ -108,13 +112,14 @@ export class TimeShares {
 
   /** Lets those who wait proceed until a slice of time has been charged. Call it once a turn of the event loop while there are waiters. */
   serve(nowMs: number): void {
+    this.round++;
     const endMs = this.#chargedMs + SLICE_MS;
-    let passed = 0;
-    while (this.#chargedMs < endMs) {
+    let passed = 0, promises = 0;
+    while (this.#chargedMs < endMs && promises < PROMISES_MAX) {
       const account = this.#waiting[0];
       if (account === undefined) return;
       if (account.credit > 0) {
-        this.#proceed(account, nowMs);
+        if (this.#proceed(account, nowMs)) promises++;
         passed = 0;
       } else if (passed++ < this.#waiting.length) this.#rotate(account);
       else {
@@ -131,13 +136,13 @@ export class TimeShares {
     for (const account of this.#waiting) account.credit += rounds * account.weight;
   }
 
-  #proceed(account: TimeAccount, nowMs: number): void {
+  #proceed(account: TimeAccount, nowMs: number): boolean {
     const waiter = account.shift(nowMs);
     if (!account.hasWaiters) {
       account.credit = 0;
       this.#waiting.shift();
     }
-    waiter?.proceed(nowMs - waiter.waitingSinceMs);
+    return waiter?.proceed(nowMs - waiter.waitingSinceMs) ?? false;
   }
 
   /** The next one's turn; this one's credit grows. */

@@ -112,11 +112,12 @@ export const LIMITS = {
   timeFreePart: 0.5,
   timeActiveMs: 1_000,
   timeWaitMsMax: 1_000,
+  /** A connection is not read before its turn, where so many of its customer wait already, and so many of its requests in a row were for that one. */
+  restWaitersMin: 16,
+  restRequestsMin: 8,
   /** What an event takes outside of what its handler can measure: the kernel's and Node's part of a read, and of each byte of it. */
   eventMs: 0.003,
   eventByteMs: 5e-7,
-  /** What a read of a long response takes. */
-  bodyReadMs: 0.06,
   /** What opening and closing a connection takes, and a TLS handshake, also one that resumes a session. */
   connectionMs: 0.03,
   handshakeMs: 0.4,

@@ -7,7 +7,7 @@ import type {PlaceAccount} from '#src/balance/fair-places.ts';
 import type {ListenerSnapshot} from '#src/config/snapshot.ts';
 import {Deadlined} from '#src/core/deadline-wheel.ts';
 import type {FaultCode} from '#src/core/faults.ts';
-import {copyBytes, copyBytesBriefly} from '#src/core/bytes.ts';
+import {copyBytes} from '#src/core/bytes.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {withoutRates, type ClientPatience} from '#src/core/patience.ts';
 import {BodyDecoder, type BodySink} from '#src/http1/body-decoder.ts';
@@ -21,7 +21,8 @@ import {ClientPace} from '#src/edge/client-pace.ts';
 import type {Phase, Waiting} from '#src/edge/connection-phase.ts';
 import type {Edge} from '#src/edge/edge.ts';
 import {ResponseWriter} from '#src/edge/response-writer.ts';
-import {awaitTurn, type TurnTaker} from '#src/edge/turn.ts';
+import {Stash} from '#src/edge/stash.ts';
+import {awaitTurn, restUntilTurn, type TurnTaker} from '#src/edge/turn.ts';
 import {createMemo, type ConnectionMemo, type ConnectionFacts, type ContentHandler, type Downstream, type RequestHandler, type TlsFacts} from '#src/edge/request-handler.ts';
 
 export class ClientConnection extends Deadlined implements Downstream, TurnTaker, BodySink, Holder {
@@ -39,8 +40,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
   #phase: Phase = 'idle';
   #waiting: Waiting = 'first_request';
   #handler: ContentHandler | null = null;
-  /** Bytes that could not be used yet: part of a head, or further requests. */
-  #stash: Buffer | null = null;
+  readonly #stash: Stash;
   #isReadingHeads = false;
   #isHttp10 = false;
   #isPersistent = true;
@@ -55,6 +55,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     this.#socket = socket;
     this.#valve = new ReadValve(socket);
     this.#writer = new ResponseWriter(socket, tls !== null, edge.buffers);
+    this.#stash = new Stash(edge.held, this.#holding);
     this.peer = peer;
     this.listener = listener;
     this.tls = tls;
@@ -65,20 +66,22 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
   }
 
   get protocol(): string { return this.#isHttp10 ? 'HTTP/1.0' : 'HTTP/1.1'; }
-  get heldBytes(): number { return this.#writer.backlogBytes + (this.#stash?.length ?? 0); }
+  get heldBytes(): number { return this.#writer.backlogBytes + this.#stash.length; }
   get heldFor(): ClientIdentity { return this.peer; }
   get heldAccount(): PlaceAccount | null { return this.memo.place.buffers; }
 
   // The socket's events. They arrive through the listener's `attach…`.
-
   /** @param length of what was read into `edge.readBuffer`, which the next read overwrites: whatever is kept is copied */
   onLentData(length: number): void {
     const {readBuffer} = this.#edge;
     switch (this.#phase) {
-      case 'idle': this.#readHeads(readBuffer, 0, length); break;
+      case 'idle':
+        // What one read brings over TLS may come in parts.
+        this.#valve.open();
+        this.#readHeads(readBuffer, 0, length);
+        break;
       case 'head': {
-        const chunk = readBuffer.subarray(0, length), bytes = this.#stash === null ? chunk : Buffer.concat([this.#stash, chunk]);
-        this.#stash = null;
+        const chunk = readBuffer.subarray(0, length), bytes = this.#stash.takeWith(chunk);
         this.#readHeads(bytes, 0, bytes.length, chunk);
         break;
       }
@@ -116,7 +119,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     const handler = this.#handler;
     this.#handler = null;
     this.#phase = 'closed';
-    this.#stash = null;
+    this.#stash.clear();
     this.#edge.held.drop(this.#holding);
     this.#edge.wheel.disarm(this);
     this.#edge.connections.delete(this);
@@ -142,7 +145,12 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     else if (waiting !== 'none') this.abort();
   }
 
-  endIfIdle(): void { if (this.#phase === 'idle') this.#socket.end(); }
+  /** Of a connection that was not read before its turn, nobody knows yet whether it is idle. */
+  endIfIdle(): void {
+    if (this.#phase !== 'idle' || this.#isResting) return;
+    if (this.memo.turn?.isDue === true) this.#beginReading();
+    else this.#socket.end();
+  }
 
   setPatience(patience: ClientPatience): void { this.#pace.patience = patience; }
 
@@ -161,7 +169,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
       const isWorthParsing = this.#phase === 'idle' || fresh.includes(0x0a) || fresh.includes(0x0d) || end - at > LIMITS.requestHeadBytesMax / 2;
       const headEnd = isWorthParsing ? head.parse(bytes, at, end) : INCOMPLETE;
       if (headEnd === INCOMPLETE || headEnd === INVALID) {
-        const fault = headEnd === INVALID ? head.fault : this.#keep(copyBytes(bytes, at, end));
+        const fault = headEnd === INVALID ? head.fault : this.#stash.keep(copyBytes(bytes, at, end));
         if (fault !== null) this.#refuse(fault);
         else if (this.#phase === 'idle') {
           this.#phase = 'head';
@@ -181,8 +189,14 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     if (at < end && this.#keepsMore) this.#keepForLater(bytes.subarray(at, end));
   }
 
-  onTurn(): void { if (this.#phase === 'queued') this.#becomeIdle(); }
+  onTurn(): boolean {
+    const isResting = this.#isResting;
+    if (isResting) this.#beginReading();
+    else if (this.#phase === 'queued') this.#becomeIdle();
+    return isResting;
+  }
 
+  get #isResting(): boolean { return this.#phase === 'idle' && this.#valve.isShut; }
   get #keepsMore(): boolean { return this.#isExchanging || this.#phase === 'unread' || this.#phase === 'queued'; }
   get #isExchanging(): boolean { return this.#phase === 'exchange' || this.#phase === 'surplus'; }
 
@@ -252,20 +266,13 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
   }
 
   #keepForLater(bytes: Buffer): void {
-    const copy = this.#phase === 'queued' ? copyBytesBriefly : copyBytes;
-    const stash = this.#stash === null ? copy(bytes, 0, bytes.length) : Buffer.concat([this.#stash, bytes]);
-    if (this.#keep(stash) !== null || stash.length >= LIMITS.pipelineBytesMax) this.pauseRequestBody();
-  }
-
-  /** The fault says that too much is held already. */
-  #keep(bytes: Buffer): FaultCode | null {
-    this.#stash = bytes;
-    return bytes.length < LIMITS.heldBlockBytes ? null : this.#edge.held.grow(this.#holding);
+    const fault = this.#stash.append(bytes, this.#phase === 'queued');
+    if (fault !== null || this.#stash.length >= LIMITS.pipelineBytesMax) this.pauseRequestBody();
   }
 
   #refuse(fault: FaultCode): void {
     const handler = this.#openExchange();
-    this.#stash = null;
+    this.#stash.clear();
     this.#isPersistent = false;
     this.#body.begin(0);
     handler.onInvalidRequest(fault);
@@ -279,10 +286,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     this.#watchAbsence();
   }
 
-  resumeRequestBody(): void {
-    this.#valve.open();
-    this.#waitForBody();
-  }
+  resumeRequestBody(): void { this.#valve.open(); this.#waitForBody(); }
 
   /** Whoever is read or written to shows that he is gone. */
   #watchAbsence(): void { if (this.#valve.isShut && this.#waiting === 'none') this.#wait('absence', this.#edge.clock.nowMs + LIMITS.absenceMs); }
@@ -295,10 +299,8 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
 
   sendContinue(): void { if (!this.#isHttp10) this.#writer.writeInterim(CONTINUE_RESPONSE); }
 
-  sendInterim(status: number, reason: string, fieldLines: string): void {
-    // RFC 9110 §15.2: an HTTP/1.0 client knows no interim responses.
-    if (!this.#isHttp10) this.#writer.writeInterim(`${statusLine(status, reason)}${fieldLines}\r\n`);
-  }
+  /** RFC 9110 §15.2: an HTTP/1.0 client knows no interim responses. */
+  sendInterim(status: number, reason: string, fieldLines: string): void { if (!this.#isHttp10) this.#writer.writeInterim(`${statusLine(status, reason)}${fieldLines}\r\n`); }
 
   beginResponse(status: number, reason: string, fieldLines: string, bodyLength: number, announcedLength: number, isReusable: boolean): void {
     const isHttp10 = this.#isHttp10;
@@ -310,7 +312,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
 
   beginTunnel(fieldLines: string, handler: ContentHandler): boolean {
     // RFC 6455 §4.1: a client sends nothing before the answer. What comes all the same may be meant as another request.
-    if (this.#stash !== null) return false;
+    if (!this.#stash.isEmpty) return false;
     this.#phase = 'tunnel';
     this.#pace.patience = withoutRates(this.#pace.patience);
     this.#handler = handler;
@@ -332,10 +334,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
     if (this.isBackedUp && this.#waiting !== 'drain') this.#wait('drain', this.#pace.awaitReader(this.#edge.clock.nowMs));
   }
 
-  endResponse(trailers = ''): void {
-    this.#writer.end(trailers);
-    this.flush();
-  }
+  endResponse(trailers = ''): void { this.#writer.end(trailers); this.flush(); }
 
   completeExchange(): void {
     this.#handler = null;
@@ -358,14 +357,20 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
       return;
     }
     this.#phase = 'idle';
-    if (this.#edge.isDraining && this.#stash === null) return void this.#socket.end();
-    this.#wait('keep_alive', this.#edge.clock.nowMs + this.#edge.timeouts.keepAliveMs);
+    if (this.#stash.isEmpty && this.#edge.isDraining) this.#socket.end();
+    else if (this.#stash.isEmpty && !this.#isReadingHeads && restUntilTurn(this.#edge, this)) {
+      this.#waiting = 'none';
+      this.#valve.shut();
+    } else this.#beginReading();
+  }
+
+  #beginReading(): void {
+    const {clock, isDraining, timeouts} = this.#edge;
+    this.#wait('keep_alive', clock.nowMs + (isDraining ? LIMITS.lingerMs : timeouts.keepAliveMs));
     // First, because the next request may have a body that has not come yet.
     this.#valve.open();
-    const stash = this.#stash;
-    if (stash === null || this.#isReadingHeads) return;
-    this.#stash = null;
-    this.#readHeads(stash, 0, stash.length);
+    const stash = this.#isReadingHeads ? null : this.#stash.take();
+    if (stash !== null) this.#readHeads(stash, 0, stash.length);
   }
 
   /**
@@ -374,7 +379,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
    */
   #linger(): void {
     this.#phase = 'lingering';
-    this.#stash = null;
+    this.#stash.clear();
     // Until the client has read the response, it has the time that every client has for that.
     const patienceMs = this.#writer.backlogBytes === 0 ? LIMITS.lingerMs : this.#pace.patience.responseIdleMs;
     this.#wait('linger', this.#edge.clock.nowMs + patienceMs);

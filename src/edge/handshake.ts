@@ -80,14 +80,17 @@ export class Handshake extends Deadlined implements Waiter {
     else this.proceed(0);
   }
 
-  proceed(waitedMs: number): void {
+  proceed(waitedMs: number): false {
     const time = this.#time, sign = this.#sign;
     this.#sign = null;
-    if (!this.#isPending || time === null || sign === null) return;
+    if (!this.#isPending || time === null || sign === null) return false;
     this.#edge.timeMeter.chargeFixed(time, LIMITS.handshakeMs);
-    if (waitedMs <= LIMITS.timeWaitMsMax) return sign();
-    time.count('timeRefusals', 1);
-    this.lose('time_share_exceeded');
+    if (waitedMs <= LIMITS.timeWaitMsMax) sign();
+    else {
+      time.count('timeRefusals', 1);
+      this.lose('time_share_exceeded');
+    }
+    return false;
   }
 
   #succeed(events: HandshakeEvents): void {

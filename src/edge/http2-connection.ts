@@ -70,12 +70,13 @@ export class Http2Connection implements BatchingConnection, Holder, TurnTaker {
     else this.#receive(readBuffer.subarray(0, length));
   }
 
-  onTurn(): void {
+  onTurn(): false {
     const bytes = this.#queued;
     this.#queued = null;
-    if (bytes === null || this.#isClosed) return;
+    if (bytes === null || this.#isClosed) return false;
     if (this.session.isReading) this.#receive(bytes);
     else this.#discard(bytes.length);
+    return false;
   }
 
   /** The whole connection waits for the customer's turn: fields that are not read would leave the two tables of their compression apart. */

@@ -48,6 +48,8 @@ export interface ConnectionMemo {
   readonly place: ConnectionPlace;
   /** Whose time it takes. */
   time: TimeAccount;
+  /** How many requests in a row were for the same customer as the one before. */
+  requestsInARow: number;
   /** Null until something had to wait for its customer's turn. */
   turn: Turn | null;
   /** What is read from it has waited so long for its turn that its requests are refused. */
@@ -66,7 +68,7 @@ export interface ConnectionMemo {
 }
 
 export function createMemo(place: ConnectionPlace, time: TimeAccount): ConnectionMemo {
-  return {place, time, turn: null, isLate: false, host: '', hostName: '', authority: '', isHostRepeated: false, forwardedLines: '', line: new LineMemo()};
+  return {place, time, requestsInARow: 0, turn: null, isLate: false, host: '', hostName: '', authority: '', isHostRepeated: false, forwardedLines: '', line: new LineMemo()};
 }
 
 /** What a handler knows of its client, and can do to it. */

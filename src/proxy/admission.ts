@@ -134,8 +134,9 @@ function checkExpectation(head: RequestHead): FaultCode | null {
 }
 
 function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts): FaultCode | null {
-  const site = gateway.tables.hosts.find(facts.host);
-  downstream.memo.time = site?.customer.time ?? gateway.upstream.timeMeter.strangers;
+  const site = gateway.tables.hosts.find(facts.host), {memo} = downstream, time = site?.customer.time ?? gateway.upstream.timeMeter.strangers;
+  memo.requestsInARow = memo.time === time ? memo.requestsInARow + 1 : 0;
+  memo.time = time;
   if (site === undefined) return 'host_unknown';
   facts.site = site;
   // A connection that was opened with one customer's certificate must not reach another's hosts (RFC 9110 §7.4).

@@ -1,5 +1,15 @@
-/** The receiving side of a socket: whether it is read, without telling the socket again what it knows. */
+/**
+ * The receiving side of an accepted connection: whether it is read. A socket that reads into memory of ours (`onread`) has its `pause` and
+ * `resume` for that, which also lead its stream, that nothing flows through, from state to state: several times what the handle itself needs.
+ */
 import type {Socket} from 'node:net';
+
+/** What `pause` and `resume` of such a socket do with it. */
+interface ReadingHandle {
+  reading: boolean;
+  readStart(): number;
+  readStop(): number;
+}
 
 export class ReadValve {
   isShut = false;
@@ -12,12 +22,23 @@ export class ReadValve {
   shut(): void {
     if (this.isShut) return;
     this.isShut = true;
-    this.#socket.pause();
+    const handle = this.#handle;
+    if (handle === null) return;
+    handle.reading = false;
+    handle.readStop();
   }
 
   open(): void {
     if (!this.isShut) return;
     this.isShut = false;
-    this.#socket.resume();
+    const handle = this.#handle;
+    if (handle === null) return;
+    handle.reading = true;
+    handle.readStart();
+  }
+
+  /** Null: the connection is closed. */
+  get #handle(): ReadingHandle | null {
+    return (this.#socket as unknown as {readonly _handle: ReadingHandle | null})._handle;
   }
 }

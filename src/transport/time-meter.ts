@@ -13,13 +13,15 @@ export class TimeMeter {
   #isScheduled = false;
   readonly #serve = (): void => {
     this.#clock.refresh();
+    const {hasWaiters} = this.shares;
     try {
       this.shares.serve(this.#clock.nowMs);
     } catch (error) {
       this.#reportBug(error);
     }
     this.#isScheduled = false;
-    if (this.shares.hasWaiters) this.#schedule();
+    // Once more after the last one: its turn is over then.
+    if (hasWaiters) this.#schedule();
   };
 
   constructor(clock: Clock, reportBug: (error: unknown) => void) {

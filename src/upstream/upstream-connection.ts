@@ -51,7 +51,6 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
   #isShut = false;
   #isResting = false;
   #isInLine = false;
-  #isPrepaid = false;
   /** Part of a head. */
   #stash: Buffer | null = null;
 
@@ -164,8 +163,7 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
   /** After a read: one more of a long response waits for its turn, where the thread is busy with this customer. */
   #settle(length: number): void {
     const {timeMeter, clock} = this.upstream, {time} = this.endpoint;
-    if (!this.#isPrepaid) timeMeter.chargeEvent(time, length);
-    this.#isPrepaid = false;
+    timeMeter.chargeEvent(time, length);
     if (this.#phase !== 'body' || this.#isResting || !timeMeter.shares.mustWait(time, clock.nowMs)) return;
     this.#isResting = true;
     this.#adjustReading();
@@ -173,14 +171,13 @@ export class UpstreamConnection extends TimedRequest implements UpstreamStream, 
     this.#isInLine = true;
   }
 
-  /** Its turn is a read that is yet to come: without its price, all that wait would have theirs at once. */
-  proceed(): void {
+  /** Its turn is a read that is yet to come. */
+  proceed(): boolean {
     this.#isInLine = false;
-    if (!this.#isResting || this.#phase !== 'body') return;
+    if (!this.#isResting || this.#phase !== 'body') return false;
     this.#isResting = false;
-    this.#isPrepaid = !this.#isShut;
-    if (this.#isPrepaid) this.upstream.timeMeter.chargeFixed(this.endpoint.time, LIMITS.bodyReadMs);
     this.#adjustReading();
+    return !this.#isShut;
   }
 
   /** The request is given up, and with it the connection: what it would still say belongs to nobody. */

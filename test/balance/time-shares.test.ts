@@ -50,7 +50,10 @@ class Loop {
     if (!this.shares.mustWait(each.account, this.nowMs)) this.work(each);
     else {
       each.waits++;
-      const waiter: Waiter = {nextWaiter: null, waitingSinceMs: 0, proceed: () => this.work(each)};
+      const waiter: Waiter = {nextWaiter: null, waitingSinceMs: 0, proceed: () => {
+        this.work(each);
+        return false;
+      }};
       this.shares.wait(each.account, waiter, this.nowMs);
     }
   }
@@ -122,6 +125,20 @@ test('as many at once as a page brings wait for nothing, however many others the
   loop.turn([quiet]);
   assert.ok(loop.shares.hasWaiters);
   assert.equal(quiet.waits, 0);
+});
+
+test('of those whose events are yet to come, two at once have their turns', () => {
+  const loop = new Loop(), flood = load(1, 1), quiet = load(1, 1);
+  let proceeded = 0;
+  loop.turn([flood, quiet]);
+  for (let i = 0; i < 10; i++) {
+    loop.shares.wait(flood.account, {nextWaiter: null, waitingSinceMs: 0, proceed: () => ++proceeded > 0}, loop.nowMs);
+  }
+  for (const expected of [2, 4, 6]) {
+    loop.shares.serve(loop.nowMs);
+    assert.equal(proceeded, expected);
+  }
+  assert.equal(flood.account.waiters, 4);
 });
 
 test('what was borrowed is forgotten soon', () => {

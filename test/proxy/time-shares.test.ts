@@ -1,87 +1,20 @@
 /** The time of a thread is shared: whoever has more than its share of it waits for its turn, and what has waited for too long is refused. */
 import assert from 'node:assert/strict';
-import {test, type TestContext} from 'node:test';
+import {test} from 'node:test';
 import {setImmediate} from 'node:timers/promises';
-import type {CustomerSnapshot} from '#src/config/snapshot.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {FLAG} from '#src/http2/frames.ts';
-import {makeCertificate} from '#test/config/certificates.ts';
 import {frame, opening, request, type Fields} from '#test/http2/frames.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {CertificateAuthority} from '#test/support/certificate-authority.ts';
 import {FakeUpstream} from '#test/support/fake-upstream.ts';
 import {Http2Client} from '#test/support/http2-client.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
-import {fieldOf, statusOf, type RawMessage} from '#test/support/raw-message.ts';
-import type {RawClient} from '#test/support/raw-client.ts';
-import {HTTPS, certificate, customer, pool, route, site} from '#test/support/snapshots.ts';
+import {fieldOf, statusOf} from '#test/support/raw-message.ts';
+import {answersOf, connectAll, get, introduce, owner, stage, statuses, untilSomeWait, waits} from '#test/proxy/time-stage.ts';
 import {TlsUpstream} from '#test/upstream/tls-upstream.ts';
 
-/** The clock of the harness stands still, so that each event takes what the kernel's part of it is taken for, and no bucket leaks. */
 const FLOOD = 400, QUIET = 10;
-const NAMES = ['flood', 'quiet'] as const;
-type Name = (typeof NAMES)[number];
-
-const PAIRS = {flood: await makeCertificate(['flood.test']), quiet: await makeCertificate(['quiet.test'])} as const;
-
-interface Stage {
-  readonly proxy: ProxyHarness;
-  readonly upstream: FakeUpstream;
-}
-
-function owner(name: Name, port: number, weight = 1): CustomerSnapshot {
-  return customer(name, {
-    weight, certificates: [certificate(PAIRS[name], [`${name}.test`])], pools: [pool('app', [port], {connectionsMax: 1000})],
-    sites: [site([`${name}.test`], [route('/')])],
-  });
-}
-
-async function stage(context: TestContext, names: readonly Name[] = NAMES): Promise<Stage> {
-  const upstream = await FakeUpstream.start(context);
-  const listeners = [{...HTTPS, name: 'http', protocol: 'http' as const}, HTTPS];
-  const proxy = await ProxyHarness.start(context, {customers: names.map((name) => owner(name, upstream.port)), node: {listeners}});
-  return {upstream, proxy};
-}
-
-function get(name: Name, path = '/'): string {
-  return `GET ${path} HTTP/1.1\r\nhost: ${name}.test\r\n\r\n`;
-}
-
-function connectAll(context: TestContext, {proxy}: Stage, count: number): Promise<RawClient[]> {
-  return Promise.all(Array.from({length: count}, () => proxy.connect(context)));
-}
-
-async function answersOf(clients: readonly RawClient[]): Promise<readonly RawMessage[]> {
-  return Promise.all(clients.map((client) => client.response()));
-}
-
-function statuses(answers: readonly RawMessage[]): Readonly<Record<number, number>> {
-  const counts: Record<number, number> = {};
-  for (const answer of answers) counts[statusOf(answer)] = (counts[statusOf(answer)] ?? 0) + 1;
-  return counts;
-}
-
-/** Both customers have been seen lately. */
-async function introduce(context: TestContext, set: Stage): Promise<void> {
-  for (const name of NAMES) {
-    const [client] = await connectAll(context, set, 1);
-    client?.send(get(name));
-    await client?.response();
-  }
-}
-
-function waits({proxy}: Stage, name: Name): number {
-  return proxy.customerCounter(name, 'timeWaits');
-}
-
-/** Looks after each turn of the event loop: those that wait are let through in a few of them. */
-async function untilSomeWait(set: Stage): Promise<void> {
-  const before = waits(set, 'flood');
-  for (let turns = 0; waits(set, 'flood') === before; turns++) {
-    assert.ok(turns < 100_000, 'nothing waits');
-    await setImmediate();
-  }
-}
 
 test('the flood of one customer waits for its turns, and the other one waits for nothing', async (context) => {
   const set = await stage(context);
