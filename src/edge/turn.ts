@@ -81,6 +81,7 @@ export function awaitTurn(edge: Edge, connection: TurnTaker, hostField: string):
  */
 export function restUntilTurn(edge: Edge, connection: TurnTaker): boolean {
   const {memo} = connection;
+  if (!edge.timeMeter.shares.isContended) return false;
   if (memo.time.waiters < LIMITS.restWaitersMin || memo.requestsInARow < LIMITS.restRequestsMin) return false;
   queueUp(edge, connection, memo.time);
   return true;

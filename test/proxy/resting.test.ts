@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import {setImmediate} from 'node:timers/promises';
 import {eventually} from '#test/support/eventually.ts';
+import {LIMITS} from '#src/core/limits.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
 import {fieldOf, statusOf} from '#test/support/raw-message.ts';
 import {connectAll, get, introduce, stage, statuses, answersOf, waits, type Stage} from '#test/proxy/time-stage.ts';
@@ -95,4 +96,20 @@ test('what is here unread when a drain begins is answered, as the last of its co
   }));
   assert.deepEqual(statuses(last), {200: CROWD});
   assert.deepEqual([set.proxy.faults(), set.proxy.reports], [{}, []]);
+});
+
+test('who is alone on the thread again does not rest', async (context) => {
+  const set = await stageEcho(context), crowd = await connectAll(context, set, CROWD), marks: number[] = [];
+  let answers = 0;
+  await Promise.all(crowd.map(async (client) => {
+    for (let round = 0; round < 3 * ROUNDS; round++) {
+      await HABITS['one request']?.(client, round);
+      if (++answers % (CROWD * ROUNDS / 2) !== 0) continue;
+      marks.push(waits(set, 'flood'));
+      // So that nobody's turn is late, and the other customer is forgotten after a few of them.
+      set.proxy.pass(LIMITS.timeActiveMs / 2);
+    }
+  }));
+  assert.ok(marks[0] !== undefined && marks[0] > CROWD, `${marks.join()} waits`);
+  assert.equal(marks.at(-1), marks.at(-2), `${marks.join()} waits`);
 });
