@@ -149,7 +149,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
   endIfIdle(): void {
     if (this.#phase !== 'idle' || this.#isResting) return;
     if (this.memo.turn?.isDue === true) this.#beginReading();
-    else this.#socket.end();
+    else this.#linger();
   }
 
   setPatience(patience: ClientPatience): void { this.#pace.patience = patience; }
@@ -357,7 +357,7 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
       return;
     }
     this.#phase = 'idle';
-    if (this.#stash.isEmpty && this.#edge.isDraining) this.#socket.end();
+    if (this.#stash.isEmpty && this.#edge.isDraining) this.#linger();
     else if (this.#stash.isEmpty && !this.#isReadingHeads && restUntilTurn(this.#edge, this)) {
       this.#waiting = 'none';
       this.#valve.shut();

@@ -239,6 +239,28 @@ describe('draining', () => {
     await client.ended();
   });
 
+  test('a client that has not read its answers yet gets them all, and its connection ends', async (context) => {
+    const {upstream, proxy, client} = await stage(context), body = 'x'.repeat(64 * 1024);
+    let asked = 0;
+    upstream.respond = () => {
+      asked++;
+      return `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    };
+    client.socket.pause();
+    // The last one waits until there is room for its answer.
+    for (let sent = 0; asked === sent; sent++) {
+      client.send(PROBE);
+      await settle(20);
+    }
+    proxy.proxy.beginDrain();
+    client.socket.resume();
+    for (let read = 0; read < asked; read++) assert.equal((await client.response()).body.length, body.length);
+    assert.equal(await client.ended(), 'orderly');
+    client.destroy();
+    await eventually('nothing is open', () => proxy.proxy.openConnections === 0);
+    assert.deepEqual(proxy.faults(), {});
+  });
+
   test('what does not end by itself is cut: drain_expired', async (context) => {
     const {upstream, proxy, client} = await stage(context);
     upstream.respond = () => null;
