@@ -32,9 +32,9 @@ export class ReadValve {
     if (!this.isShut) return;
     this.isShut = false;
     const handle = this.#handle;
-    if (handle === null) return;
+    if (handle === null || handle.reading) return;
     handle.reading = true;
-    handle.readStart();
+    if (handle.readStart() !== 0) this.#socket.destroy();
   }
 
   /** Null: the connection is closed. */
