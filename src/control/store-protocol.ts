@@ -34,29 +34,60 @@ export function encodeCommand(words: readonly string[]): string {
   return `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`;
 }
 
-/** More bytes are needed. */
-const INCOMPLETE = Symbol('incomplete');
+/** More bytes are needed; and what came was the beginning of a list. */
+const INCOMPLETE = Symbol('incomplete'), OPENED = Symbol('opened');
 
+interface OpenList {
+  readonly count: number;
+  readonly items: Reply[];
+}
+
+/** What has been read of an answer is not read again, however small the pieces are that it comes in. */
 export class ReplyParser {
   #text = '';
   #at = 0;
+  /** Of the answer that is not complete. */
+  #openBytes = 0;
+  /** The outermost first. */
+  readonly #lists: OpenList[] = [];
 
   /** Complete answers, in their order. Throws a `ProtocolError`; after that, the parser must not be used again. */
   push(bytes: Buffer): readonly Reply[] {
     this.#text += bytes.toString('latin1');
     const replies: Reply[] = [];
-    for (;;) {
-      this.#at = 0;
-      const reply = this.#read(0);
-      if (reply === INCOMPLETE) break;
+    for (let reply = this.#read(); reply !== INCOMPLETE; reply = this.#read()) {
       replies.push(reply);
-      this.#text = this.#text.slice(this.#at);
+      this.#openBytes = 0;
     }
-    if (this.#text.length > STORE_LIMITS.replyBytesMax) throw new ProtocolError('an answer is too large');
+    if (this.#openBytes + this.#text.length > STORE_LIMITS.replyBytesMax) throw new ProtocolError('an answer is too large');
     return replies;
   }
 
-  #read(depth: number): Reply | typeof INCOMPLETE {
+  #read(): Reply | typeof INCOMPLETE {
+    for (;;) {
+      this.#at = 0;
+      const value = this.#readValue();
+      if (value === INCOMPLETE) return INCOMPLETE;
+      this.#openBytes += this.#at;
+      this.#text = this.#text.slice(this.#at);
+      const reply = value === OPENED ? INCOMPLETE : this.#close(value);
+      if (reply !== INCOMPLETE) return reply;
+    }
+  }
+
+  /** Ends the lists that the value is the last one of. */
+  #close(value: Reply): Reply | typeof INCOMPLETE {
+    let closed = value;
+    for (let list = this.#lists.at(-1); list !== undefined; list = this.#lists.at(-1)) {
+      list.items.push(closed);
+      if (list.items.length < list.count) return INCOMPLETE;
+      closed = list.items;
+      this.#lists.pop();
+    }
+    return closed;
+  }
+
+  #readValue(): Reply | typeof INCOMPLETE | typeof OPENED {
     const line = this.#readLine();
     if (line === INCOMPLETE) return INCOMPLETE;
     const rest = line.slice(1);
@@ -65,7 +96,7 @@ export class ReplyParser {
       case '-': return new StoreRefusal(rest.replaceAll(/[^ -~]/g, '?'));
       case ':': return readInteger(rest, Number.MAX_SAFE_INTEGER);
       case '$': return this.#readText(readInteger(rest, STORE_LIMITS.textBytesMax));
-      case '*': return this.#readItems(readInteger(rest, STORE_LIMITS.itemsMax), depth);
+      case '*': return this.#openList(readInteger(rest, STORE_LIMITS.itemsMax));
       default: throw new ProtocolError('an answer of an unknown type');
     }
   }
@@ -90,16 +121,12 @@ export class ReplyParser {
     return text;
   }
 
-  #readItems(count: number, depth: number): readonly Reply[] | null | typeof INCOMPLETE {
+  #openList(count: number): Reply | typeof OPENED {
     if (count < 0) return null;
-    if (depth === STORE_LIMITS.depthMax) throw new ProtocolError('lists are nested too deep');
-    const items: Reply[] = [];
-    for (let i = 0; i < count; i++) {
-      const item = this.#read(depth + 1);
-      if (item === INCOMPLETE) return INCOMPLETE;
-      items.push(item);
-    }
-    return items;
+    if (this.#lists.length === STORE_LIMITS.depthMax) throw new ProtocolError('lists are nested too deep');
+    if (count === 0) return [];
+    this.#lists.push({count, items: []});
+    return OPENED;
   }
 }
 

@@ -22,6 +22,13 @@ test('answers of every type, one after the other', () => {
   );
 });
 
+test('a long answer that comes byte by byte', () => {
+  const parser = new ReplyParser(), items = Array.from({length: STORE_LIMITS.itemsMax}, (_none, number) => number);
+  const bytes = Buffer.from(`*${items.length}\r\n${items.map((number) => `:${number}\r\n`).join('')}`);
+  const replies = Array.from(bytes, (_byte, at) => parser.push(bytes.subarray(at, at + 1))).flat();
+  assert.deepEqual(replies, [items]);
+});
+
 test('what a log shows of a refusal is printable', () => {
   assert.deepEqual(parse('-ERR \x1b[31m\u00e4\r\n'), [new StoreRefusal('ERR ?[31m?')]);
 });
