@@ -5,11 +5,13 @@ import {stripPathParameters} from '#src/policy/path-table.ts';
 const TICKETS = /\/\((?:[a-z]\([^()/]*\))+\)(?=\/)/g;
 /** A program that all paths go to: `/index.php/login` is `/login` to it. */
 const FRONT_CONTROLLERS = /\/[^/]+\.php(?=\/)/g;
+/** Of what stands for itself in a path as well (RFC 3986 §3.3); what needs no escape has none here. */
+const ESCAPE = /%(?:2[146-9a-c]|3[ad]|40)/g;
 const FORMAT = /\.[^/.]+$/;
 
-/** Without case, parameters, tickets and a slash at the end. */
+/** Without case, parameters, escapes that are not needed, tickets and a slash at the end. */
 export function foldLoginPath(path: string): string {
-  return stripPathParameters(path).toLowerCase().replaceAll(TICKETS, '').replace(/(?<=.)\/$/, '');
+  return stripPathParameters(path).toLowerCase().replaceAll(ESCAPE, decodeURIComponent).replaceAll(TICKETS, '').replace(/(?<=.)\/$/, '');
 }
 
 /** Without what stands behind the question mark. */

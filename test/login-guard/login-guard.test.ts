@@ -138,7 +138,7 @@ describe('what is detected', () => {
     ['a format, which Rails takes off', '/login', ['/login', '/login.json', '/LOGIN.XML/'], ['/log.in', '/login.d/x', '/loginx.json']],
     ['what a program is told behind its path', '/wp-login.php', ['/wp-login.php', '/wp-login.php/x', '/WP-Login.php/a/b?c'], ['/wp-login.phpx', '/x/wp-login.php']],
     ['the program that takes all paths', '/shop/login', ['/shop/login', '/shop/index.php/login', '/index.php/shop/login/'], ['/index.php', '/shop/index.php']],
-    ['a session of ASP.NET', '/login.aspx', ['/login.aspx', '/(S(abc))/login.aspx', '/(A(a)F(b))/login.aspx'], ['/(x)/login.aspx']],
+    ['a session of ASP.NET', '/login.aspx', ['/login.aspx', '/(S(abc))/login.aspx', '/(A(a)F(b))/login.aspx', '/%28S%28abc%29%29/login.aspx'], ['/(x)/login.aspx']],
   ];
   for (const [what, path, targets, others] of SPELLINGS) {
     test(`the path with ${what} is the same path`, async (context) => {
