@@ -31,9 +31,9 @@ export function findOnlyCookie(fields: FieldBlock, name: string): string | null 
   return found === '' || found === null ? null : foldCookie(found);
 }
 
-/** RFC 9110 §11.4: the scheme has no case, and is followed by one space or more. Base64 is read by many with or without padding and what is none. */
+/** RFC 9110 §11.4: the scheme has no case, and is followed by one space or more; many split at tabs as well. Base64 is read by many with or without padding and what is none. */
 function foldCredentials(value: string): string {
-  const folded = value.replace(/^[^ ]+ */, (scheme) => `${scheme.trimEnd().toLowerCase()} `);
+  const folded = value.replace(/^[^ \t]+[ \t]*/, (scheme) => `${scheme.trimEnd().toLowerCase()} `);
   return folded.startsWith(BASIC) ? BASIC + Buffer.from(folded.slice(BASIC.length), 'base64').toString('latin1') : folded;
 }
 

@@ -90,7 +90,7 @@ const KEYS: readonly (readonly [what: string, limits: Limits, same: readonly Ask
   ['cookie in other spellings, which applications undo', {customer: [limit('l', INTERVAL_MS, 1, {key: 'cookie', keyName: 'sid'})]},
     [{fields: 'cookie: sid=a/b\r\n'}, {fields: 'cookie: sid="a/b"\r\n'}, {fields: 'cookie: sid=%61%2fb\r\n'}, {fields: 'cookie: sid="a%2Fb"\r\n'}], [{fields: 'cookie: sid=a%252fb\r\n'}, {fields: 'cookie: sid=a%\r\n'}]],
   ['credentials in other spellings', {customer: [limit('l', INTERVAL_MS, 1, {key: 'header', keyName: 'authorization'})]},
-    [{fields: 'authorization: Bearer x\r\n'}, {fields: 'authorization: BEARER x\r\n'}, {fields: 'authorization: bearer   x\r\n'}], [{fields: 'authorization: Bearer X\r\n'}, {fields: 'authorization: Basic x\r\n'}]],
+    [{fields: 'authorization: Bearer x\r\n'}, {fields: 'authorization: BEARER x\r\n'}, {fields: 'authorization: bearer   x\r\n'}, {fields: 'authorization: bearer\tx\r\n'}, {fields: 'authorization: Bearer \t x\r\n'}], [{fields: 'authorization: Bearer X\r\n'}, {fields: 'authorization: Basic x\r\n'}]],
   ['names and passwords in other spellings', {customer: [limit('l', INTERVAL_MS, 1, {key: 'header', keyName: 'authorization'})]},
     [{fields: 'authorization: Basic YWxpY2U6cA==\r\n'}, {fields: 'authorization: BASIC YWxpY2U6cA\r\n'}, {fields: 'authorization: basic YWxpY2U6cB==\r\n'}, {fields: 'authorization: Basic YWxp Y2U6cA\r\n'}, {fields: 'authorization: Basic !YWxpY2U6cA=\r\n'}],
     [{fields: 'authorization: Basic YWxpY2U6cQ==\r\n'}, {fields: 'authorization: Bearer YWxpY2U6cA==\r\n'}, {fields: 'authorization: Bearer YWxpY2U6cA\r\n'}]],
