@@ -6,7 +6,7 @@ import {eventually} from '#test/support/eventually.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
 import {fieldOf, statusOf} from '#test/support/raw-message.ts';
-import {connectAll, get, introduce, stage, statuses, answersOf, waits, type Stage} from '#test/proxy/time-stage.ts';
+import {connectAll, get, introduce, owner, stage, statuses, answersOf, waits, type Stage} from '#test/proxy/time-stage.ts';
 
 const CROWD = 100, ROUNDS = 20;
 
@@ -96,6 +96,22 @@ test('what is here unread when a drain begins is answered, as the last of its co
   }));
   assert.deepEqual(statuses(last), {200: CROWD});
   assert.deepEqual([set.proxy.faults(), set.proxy.reports], [{}, []]);
+});
+
+test('clients of a customer that is taken away while they are not read are told so', async (context) => {
+  const set = await stageEcho(context), crowd = await connectAll(context, set, CROWD), reloads: Promise<unknown>[] = [];
+  let answers = 0;
+  const last = await Promise.all(crowd.map(async (client) => {
+    for (;;) {
+      client.send(get('flood'));
+      const answer = await client.response();
+      if (statusOf(answer) !== 200) return answer;
+      if (++answers === CROWD * ROUNDS) reloads.push(set.proxy.reload({customers: [owner('quiet', set.upstream.port)]}));
+    }
+  }));
+  await Promise.all(reloads);
+  assert.deepEqual(statuses(last), {421: CROWD});
+  assert.deepEqual(set.proxy.reports, []);
 });
 
 test('who is alone on the thread again does not rest', async (context) => {
