@@ -62,6 +62,8 @@ export const LIMITS = {
   loginAccountLengthMax: 256,
   /** The same of the name of a field in a form. */
   loginNameLengthMax: 1024,
+  /** Of all names of an attempt's fields that are not ASCII. */
+  loginFoldedLettersMax: 2048,
   /** Fields of a form that is an attempt to log in: PHP looks at no more (`max_input_vars`). */
   loginFieldsMax: 1000,
   /** Attempts that wait at the same time, in one thread, and those of one customer; further ones are refused. */

@@ -56,7 +56,7 @@ function readForm(text: string, field: string): string | null {
 function readPairs(pairs: readonly string[], field: string): string | null {
   // What stands further behind is there for some and not for others.
   if (pairs.length > LIMITS.loginFieldsMax) return null;
-  const wanted = readingsOf(field);
+  const folder = new NameFolder(), wanted = readingsOf(foldSpelling(field));
   let account = '';
   let isFound = false;
   for (const pair of pairs) {
@@ -66,7 +66,9 @@ function readPairs(pairs: readonly string[], field: string): string | null {
     if (name === null || name.length > LIMITS.loginNameLengthMax || /\p{Cc}/u.test(name)) return null;
     const value = decodePart(equals < 0 ? '' : pair.slice(equals + 1));
     if (name.toLowerCase() === CHARSET_FIELD && value?.toLowerCase() !== 'utf-8') return null;
-    if (!isSameName(readingsOf(name), wanted)) continue;
+    const folded = folder.fold(name);
+    if (folded === null) return null;
+    if (!isSameName(readingsOf(folded), wanted)) continue;
     if (isFound || name !== field || value === null) return null;
     isFound = true;
     account = value;
@@ -86,9 +88,21 @@ function decodePart(text: string): string | null {
 /** The keys that PHP reads in a name, and those that Rack 2 and qs do. */
 type Readings = readonly [php: readonly string[], rack: readonly string[]];
 
-/** Spring takes `!user` for the default of `user`. */
-function readingsOf(name: string): Readings {
-  const text = foldSpelling(name).replace(/^!/, '');
+/** Folds names up to so many letters of other scripts: to put their marks in order takes quadratic time, and one letter can be eighteen. */
+class NameFolder {
+  #lettersLeft: number = LIMITS.loginFoldedLettersMax;
+
+  /** Null: they are too many. */
+  fold(name: string): string | null {
+    if (/^[ -~]*$/.test(name)) return name.trim().toLowerCase();
+    this.#lettersLeft -= name.length;
+    return this.#lettersLeft < 0 ? null : foldSpelling(name);
+  }
+}
+
+/** Spring takes `!user` for the default of `user`. @param folded name */
+function readingsOf(folded: string): Readings {
+  const text = folded.replace(/^!/, '');
   return [keysOfPhp(text), text.split(/[[\]]+/).filter((key) => key !== '')];
 }
 
@@ -138,13 +152,14 @@ function parseJson(text: string): unknown {
 
 /** Of two equal keys one parser takes the first, another the last; some do not mind their case, and C ends them at a NUL. */
 function countKeys(text: string, field: string): number {
-  const wanted = foldSpelling(field);
+  const folder = new NameFolder(), wanted = foldSpelling(field);
   let count = 0;
   for (const [token, colon] of text.matchAll(JSON_STRING)) {
     if (colon === undefined) continue;
     const key = String(JSON.parse(token.slice(0, -colon.length)));
-    if (/\p{Cc}/u.test(key)) return Number.POSITIVE_INFINITY;
-    if (foldSpelling(key) === wanted) count++;
+    const folded = folder.fold(key);
+    if (folded === null || /\p{Cc}/u.test(key)) return Number.POSITIVE_INFINITY;
+    if (folded === wanted) count++;
   }
   return count;
 }
