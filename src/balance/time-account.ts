@@ -25,6 +25,7 @@ export class TimeAccount {
   levelMs = 0;
   /** What it may still have in this round of those who wait, below 0: what it owes. */
   credit = 0;
+  /** How many wait. */
   waiters = 0;
   #first: Waiter | null = null;
   #last: Waiter | null = null;
@@ -38,7 +39,7 @@ export class TimeAccount {
   }
 
   get hasWaiters(): boolean {
-    return this.#first !== null;
+    return this.waiters > 0;
   }
 
   /** To the end of the line. The waiter must not be in one. */
