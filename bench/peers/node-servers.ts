@@ -40,4 +40,4 @@ export const HTTP_PROXY_3 = libraryPeer('http-proxy-3', 'http-proxy-3', ['websoc
 export const FAST_PROXY = libraryPeer('fast-proxy', 'fast-proxy', [], LIBRARY_GROUPS);
 export const NODE_UNDICI = libraryPeer('node-undici', 'undici', [], LIBRARY_GROUPS);
 /** No proxy, but the floor under one. */
-export const NODE_RELAY = nodePeer('node-relay', () => process.version, ['HTTP', ...BARE_LACKS], ['websocket'], ['small', 'tls', 'handshakes', 'websocket', 'idle-connections']);
+export const NODE_RELAY = nodePeer('node-relay', () => process.version, ['HTTP', ...BARE_LACKS], ['http2', 'websocket'], ['small', 'tls', 'http2', 'handshakes', 'websocket', 'idle-connections']);

@@ -8,7 +8,8 @@ const KIB = 1024;
 function http2Scenario(name: string, title: string, load: Http2Load): Scenario {
   return {tool: 'h2load', ...costScenario({
     name, group: 'http2', title,
-    accepts: peer => peer.speaks.includes('http2'),
+    // What knows no HTTP finds no more than requests without a body, and takes an answer for a single read.
+    accepts: peer => peer.speaks.includes('http2') && (load.path === '/' && load.bodyBytes === 0 || !peer.lacks.includes('HTTP')),
     load: (work, proxy, seconds) => runH2load(work, proxy, load, seconds),
   })};
 }
