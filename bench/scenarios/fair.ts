@@ -19,6 +19,7 @@ function fairScenario(name: string, title: string, tls: boolean): Scenario {
     name, group: 'fair', title, proxies: 'kept',
     columns: [
       {key: 'slower', label: 'p99 beside ÷ alone', unit: 'count', better: 'lower'},
+      {key: 'slower50', label: 'p50 beside ÷ alone', unit: 'count'},
       {key: 'failed', label: 'failed', unit: 'count'},
       {key: 'aloneUs', label: 'p99 alone', unit: 'microseconds'},
       {key: 'besideUs', label: 'p99 beside', unit: 'microseconds'},
@@ -45,7 +46,7 @@ async function sampleFair(work: Workplace, proxy: Proxy, quiet: WrkLoad, crowd: 
   const beside = await runWrk(work, proxy, quiet, seconds);
   const others = await crowded;
   return {
-    slower: beside.p99Us / alone.p99Us, failed: beside.errors, aloneUs: alone.p99Us, besideUs: beside.p99Us,
+    slower: beside.p99Us / alone.p99Us, slower50: beside.p50Us / alone.p50Us, failed: beside.errors, aloneUs: alone.p99Us, besideUs: beside.p99Us,
     p50AloneUs: alone.p50Us, p50BesideUs: beside.p50Us,
     perSecond: beside.requests / beside.seconds, crowdPerSecond: others.requests / others.seconds,
   };
