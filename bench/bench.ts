@@ -6,19 +6,11 @@ import {dateOf, readResults, writeResults} from './harness/save.ts';
 import {assembleCast, exitOnSignals, runSession, type Cast} from './harness/session.ts';
 import {runSmoke} from './harness/smoke.ts';
 import {openWorkplace} from './harness/workplace.ts';
-import {CADDY} from './peers/caddy.ts';
-import {HAPROXY, HAPROXY_BARE} from './peers/haproxy.ts';
-import {NGINX, NGINX_BARE, NGINX_STOCK_BUFFERS} from './peers/nginx.ts';
-import {FAST_PROXY, HTTP_PROXY_3, NODE_RELAY, NODE_UNDICI} from './peers/node-servers.ts';
+import {PEERS, SUBJECTS} from './peers/all.ts';
 import type {Peer} from './peers/peer.ts';
-import {createBareTorwart, createTorwart, createTwoThreads} from './peers/torwart.ts';
 import {selectScenarios, SCENARIOS} from './scenarios/all.ts';
 
-const TREE = fileURLToPath(new URL('..', import.meta.url));
 const RESULTS = fileURLToPath(new URL('results', import.meta.url));
-/** In front of all peers: the first one that takes part in a scenario is compared with the others. */
-const SUBJECTS: readonly Peer[] = [createTwoThreads(TREE), createBareTorwart(TREE), createTorwart(TREE)];
-const PEERS: readonly Peer[] = [NGINX, NGINX_STOCK_BUFFERS, NGINX_BARE, HAPROXY, HAPROXY_BARE, CADDY, HTTP_PROXY_3, FAST_PROXY, NODE_UNDICI, NODE_RELAY];
 
 const USAGE_ERROR = 2;
 

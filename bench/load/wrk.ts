@@ -17,10 +17,10 @@ export interface WrkLoad {
   readonly tls: boolean;
   /** POSTed with every request; 0: a GET. */
   readonly bodyBytes: number;
-  /** Requests ask for this many hosts in turn. */
-  readonly hosts: number;
+  /** Requests ask for this many hosts in turn, each formatted anew; 0: all are the same text and ask for `host`. */
+  readonly rotatedHosts: number;
   readonly newConnections: boolean;
-  /** The only host that is asked for, where `hosts` is 1. */
+  /** The only host that is asked for, where none are rotated. */
   readonly host: number;
   /** How long a connection waits before each request, at random and on average; 0: it asks as soon as it has its answer. */
   readonly pauseMs: number;
@@ -28,7 +28,7 @@ export interface WrkLoad {
   readonly isForemost: boolean;
 }
 
-export const SMALL_GET: WrkLoad = {connections: 64, path: '/', tls: false, bodyBytes: 0, hosts: 1, newConnections: false, host: 0, pauseMs: 0, isForemost: false};
+export const SMALL_GET: WrkLoad = {connections: 64, path: '/', tls: false, bodyBytes: 0, rotatedHosts: 0, newConnections: false, host: 0, pauseMs: 0, isForemost: false};
 
 export interface WrkResult {
   readonly requests: number;
@@ -69,7 +69,7 @@ export function wrkScript(load: WrkLoad, gentlePauseMs = 0): string {
   const lines = [RESOLVE, `wrk.headers["Host"] = "${hostName(load.host)}"`, 'wrk.headers["User-Agent"] = "torwart-bench/1 (a user agent of usual length)"'];
   if (load.newConnections) lines.push('wrk.headers["Connection"] = "close"');
   if (load.bodyBytes > 0) lines.push('wrk.method = "POST"', `wrk.body = string.rep("x", ${load.bodyBytes})`);
-  if (load.hosts > 1) lines.push(rotateHosts(load.hosts));
+  if (load.rotatedHosts > 0) lines.push(rotateHosts(load.rotatedHosts));
   if (load.pauseMs > 0) lines.push(`function delay() return math.random(0, ${2 * load.pauseMs}) end`);
   else if (gentlePauseMs > 0) lines.push(`function delay() return ${gentlePauseMs} end`);
   return [...lines, REPORT, ''].join('\n');

@@ -23,6 +23,8 @@ export interface Peer {
   readonly speaks: readonly Protocol[];
   /** Groups of scenarios that it takes part in; null: all. */
   readonly groups: readonly string[] | null;
+  /** Whether its table has one host whatever the sites say, which is then the only one that it is asked for. */
+  readonly hasOneHost?: boolean;
   /** Null: not installed. */
   findVersion(work: Workplace): Promise<string | null>;
   start(work: Workplace, sites: Sites): Promise<Proxy>;

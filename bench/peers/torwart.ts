@@ -13,6 +13,7 @@ interface Variant {
   readonly threads: 1 | 2;
   /** Without access log and limits. What has no switch stays on: hardening, request ids, the table of hosts. */
   readonly isBare: boolean;
+  readonly hasOneHost?: boolean;
 }
 
 /** Access log to a file, limits that count and are never reached: what the peers are configured with too. */
@@ -70,10 +71,11 @@ async function findRevision(work: Workplace, tree: string): Promise<string> {
 function createVariant(tree: string, name: string, program: string, variant: Variant, groups: readonly string[] | null): Peer {
   const peer: Peer = {
     name, program, lacks: variant.isBare ? ['access log', 'limits'] : [], install: 'npm ci', hasCustomers: true, speaks: ['http2', 'websocket'], groups,
+    hasOneHost: variant.hasOneHost === true,
     findVersion: work => findRevision(work, tree),
     start: async (work, sites) => {
-      const adminPort = await findFreePort();
-      return launchPeer(work, peer, place => prepare(work, place, sites, tree, variant, adminPort));
+      const adminPort = await findFreePort(), own = variant.hasOneHost === true ? {...sites, customers: 1, hosts: 1} : sites;
+      return launchPeer(work, peer, place => prepare(work, place, own, tree, variant, adminPort));
     },
   };
   return peer;
@@ -85,6 +87,11 @@ export function createTorwart(tree: string, name = 'torwart'): Peer {
 
 export function createTwoThreads(tree: string): Peer {
   return createVariant(tree, 'torwart-two', 'torwart', {threads: 2, isBare: false}, ['threads']);
+}
+
+/** What a large table of hosts costs is the ratio to it, round by round. */
+export function createOneHost(tree: string): Peer {
+  return createVariant(tree, 'torwart-1-host', 'torwart', {threads: 1, isBare: false, hasOneHost: true}, ['hosts']);
 }
 
 export function createBareTorwart(tree: string): Peer {

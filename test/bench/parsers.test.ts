@@ -9,7 +9,7 @@ import {parseWrk, wrkScript, type WrkLoad} from '../../bench/load/wrk.ts';
 import {SCENARIOS, selectScenarios} from '../../bench/scenarios/all.ts';
 
 describe('wrk', () => {
-  const load: WrkLoad = {connections: 1, path: '/', tls: false, bodyBytes: 0, hosts: 1, newConnections: false, host: 0, pauseMs: 0, isForemost: false};
+  const load: WrkLoad = {connections: 1, path: '/', tls: false, bodyBytes: 0, rotatedHosts: 0, newConnections: false, host: 0, pauseMs: 0, isForemost: false};
 
   it('prints its result as one line of JSON', () => {
     const line = '{"requests":7,"seconds":1.000000,"p50Us":2.0,"p99Us":3.0,"errors":0}';
@@ -17,9 +17,9 @@ describe('wrk', () => {
     assert.throws(() => parseWrk('unable to connect'), /no result: unable to connect/);
   });
 
-  it('runs no Lua per request unless hosts change', () => {
+  it('runs no Lua per request unless hosts are rotated, be it one', () => {
     assert.doesNotMatch(wrkScript(load), /function request/);
-    assert.match(wrkScript({...load, hosts: 10}), /function request/);
+    for (const rotatedHosts of [1, 10]) assert.match(wrkScript({...load, rotatedHosts}), new RegExp(`function request[^]*% ${rotatedHosts}\n`));
   });
 
   it('sends the body and the connection option that the scenario asks for', () => {
