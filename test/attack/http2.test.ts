@@ -1,15 +1,16 @@
 /** Attacks on connections, with frames by hand over TLS. Their bounds are tried in test/http2/attacks.test.ts; here is what they cost the others. */
 import assert from 'node:assert/strict';
-import {describe, test} from 'node:test';
+import {describe, test, type TestContext} from 'node:test';
 import {FAULTS, type FaultCode} from '#src/core/faults.ts';
 import {GLITCH_LIMITS, LIMITS} from '#src/core/limits.ts';
 import {ERROR, FLAG, FRAME, PREFACE} from '#src/http2/frames.ts';
 import type {Glitch} from '#src/http2/glitches.ts';
 import {data, frame, indexedLiterals, literals, opening, ping, priorityUpdate, request, reset, settings, upload, windowUpdate} from '#test/http2/frames.ts';
-import {startStage} from '#test/http2-edge/stage.ts';
+import {startStage, type Stage} from '#test/http2-edge/stage.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {attackHttp2, type Http2Attack} from '#test/support/http2-attack.ts';
-import {GET, POST, Http2Client} from '#test/support/http2-client.ts';
+import {GET, HOST, POST, Http2Client} from '#test/support/http2-client.ts';
+import {route, site} from '#test/support/snapshots.ts';
 
 interface Violation {
   readonly name: string;
@@ -37,6 +38,7 @@ function attackBy({name, bytes, code, ...expected}: Violation): void {
 
 const idOf = (i: number): number => 2 * i + 1;
 
+const GOAWAY = frame(FRAME.GOAWAY, 0, 0, Buffer.alloc(8));
 const MALFORMED = request(1, [...GET, ['X', 'y']]);
 const LARGE_ENTRY = ['a', 'x'.repeat(4000)] as const;
 const BOMB = Buffer.concat([literals(GET), indexedLiterals([LARGE_ENTRY]), Buffer.alloc(16, 0xbe)]);
@@ -99,10 +101,49 @@ describe('floods', () => {
     {name: 'windows in drops (CVE-2019-9511)', fault: 'h2_window_flood', glitch: 'window', frame: () => windowUpdate(0, 1)},
     {name: 'unknown frames', fault: 'h2_unknown_frames', glitch: 'unknown', frame: () => frame(0x63, 0, 0)},
     {name: 'content of a stream that was refused', fault: 'h2_stray_frames', glitch: 'stray', first: upload(1, [...POST, ['X', 'y']]), frame: () => data(1, 'x'), besides: {h2_request_malformed: 1}},
+    {name: 'farewells without end', fault: 'h2_stray_frames', glitch: 'stray', first: Buffer.concat([upload(1, POST), GOAWAY]), frame: () => GOAWAY, count: 2},
   ];
   for (const {name, glitch, first = Buffer.alloc(0), frame: frameOf, ...expected} of FLOODS) {
     const count = GLITCH_LIMITS[glitch].burst + 1;
     attackBy({name, code: ERROR.ENHANCE_YOUR_CALM, bytes: [opening(), first, ...Array.from({length: count}, (_, i) => frameOf(i))], ...expected});
+  }
+});
+
+describe('more content than the windows let in', () => {
+  /** Its requests wait for the word of an application that says none: nobody reads their content meanwhile. */
+  async function startWaitingStage(context: TestContext): Promise<Stage> {
+    const stage = await startStage(context);
+    const auth = [{type: 'forward', name: 'silent', pool: 'app', path: '/silent', timeoutMs: 60_000, sentFields: [], identityFields: []}] as const;
+    const sites = [site([HOST], [route('/'), route('/guarded', {auth: 'silent'})])];
+    await stage.proxy.reload({customers: stage.proxy.customers.map((customer) => ({...customer, revision: '2', auth, sites}))});
+    return stage;
+  }
+
+  const GUARDED = [...POST.slice(0, 3), [':path', '/guarded']] as const;
+  const FULL = Buffer.alloc(LIMITS.h2FrameBytesMax);
+  const uploadOf = (streamId: number, bytes: number): Buffer[] => [upload(streamId, GUARDED), ...Array.from({length: bytes / FULL.length}, () => data(streamId, FULL))];
+  const {h2StreamWindowBytes: perStream, h2ConnectionWindowBytes: perConnection} = LIMITS;
+  const halves = perConnection / (perStream / 2);
+  const WINDOWS: readonly (readonly [of: string, uploads: readonly Buffer[], last: readonly Buffer[], streams: number])[] = [
+    ['a stream', uploadOf(1, perStream), [data(1, 'x')], 1],
+    ['the connection', Array.from({length: halves}, (_, i) => uploadOf(idOf(i), perStream / 2)).flat(), [...uploadOf(idOf(halves), 0), data(idOf(halves), 'x')], halves + 1],
+  ];
+  for (const [of, uploads, last, streams] of WINDOWS) {
+    test(`h2_flow_control: a byte more than the window of ${of}`, async (context) => {
+      const stage = await startWaitingStage(context);
+      const {upstream} = stage;
+      // The connection, and each of the requests that it takes with it.
+      await attackHttp2(context, stage, {fault: 'h2_flow_control', count: streams + 1, requestsMax: streams, act: async (client) => {
+        const before = upstream.requests.length;
+        upstream.respond = () => null;
+        client.send(opening(), ...uploads, ping());
+        await eventually('all of them are read', () => client.frames.some(({type, flags}) => type === FRAME.PING && flags === FLAG.ACK));
+        assert.deepEqual([client.goAways, client.isEnded], [[], false], 'what the windows let in is borne');
+        client.send(...last);
+        await assertEnded(client, ERROR.FLOW_CONTROL_ERROR);
+        assert.deepEqual(upstream.requests.slice(before).filter(({startLine}) => !startLine.includes('/silent')), [], 'none is passed on');
+      }});
+    });
   }
 });
 

@@ -1,14 +1,14 @@
 /** Clients that take their time: what they may take, and what becomes of their requests and of the upstream's. */
 import assert from 'node:assert/strict';
-import {describe, test, type TestContext} from 'node:test';
+import {describe, test} from 'node:test';
 import type {FaultCode} from '#src/core/faults.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {ERROR, FLAG, FRAME, PREFACE} from '#src/http2/frames.ts';
 import {data, frame, opening, request, settings, upload, windowUpdate} from '#test/http2/frames.ts';
 import {startStage, type Stage} from '#test/http2-edge/stage.ts';
-import {assertServes} from '#test/support/attack.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
 import type {UpstreamRequest} from '#test/support/fake-upstream.ts';
+import {attackHttp2} from '#test/support/http2-attack.ts';
 import {GET, POST, Http2Client} from '#test/support/http2-client.ts';
 import type {ProxyHarness} from '#test/support/proxy-harness.ts';
 import {ROUTE_TIMEOUTS, TIMEOUTS} from '#test/support/snapshots.ts';
@@ -35,34 +35,26 @@ async function passUntilGone(proxy: ProxyHarness, {peer}: Pick<UpstreamRequest, 
   });
 }
 
-async function assertFaults(context: TestContext, {proxy, upstream}: Stage, expected: Readonly<Partial<Record<FaultCode, number>>>): Promise<void> {
-  await eventually('the fault is counted', () => Object.keys(proxy.faults()).length > 0);
-  assert.deepEqual(proxy.faults(), expected);
-  await eventually('the upstream has nothing to do', () => proxy.slot('acme', 'app', upstream.port).requests === 0);
-  await assertServes(context, {proxy, upstream});
-  assert.deepEqual(proxy.reports, []);
-}
-
 describe('connections that do not get on', () => {
-  const ROWS: readonly (readonly [what: string, bytes: Buffer, fault: FaultCode, code: number, count: number])[] = [
-    ['no preface', Buffer.alloc(0), 'request_head_timeout', ERROR.SETTINGS_TIMEOUT, 1],
-    ['no settings', PREFACE, 'request_head_timeout', ERROR.SETTINGS_TIMEOUT, 1],
-    ['settings that are not acknowledged', Buffer.concat([PREFACE, settings()]), 'h2_settings_timeout', ERROR.SETTINGS_TIMEOUT, 1],
-    ['a frame that is not completed', Buffer.concat([opening(), request(1, GET).subarray(0, -1)]), 'request_head_timeout', ERROR.ENHANCE_YOUR_CALM, 1],
-    ['a block of fields that is not completed', Buffer.concat([opening(), frame(FRAME.HEADERS, 0, 1)]), 'request_head_timeout', ERROR.ENHANCE_YOUR_CALM, 1],
+  const ROWS: readonly (readonly [what: string, bytes: Buffer, fault: FaultCode, code: number])[] = [
+    ['no preface', Buffer.alloc(0), 'request_head_timeout', ERROR.SETTINGS_TIMEOUT],
+    ['no settings', PREFACE, 'request_head_timeout', ERROR.SETTINGS_TIMEOUT],
+    ['settings that are not acknowledged', Buffer.concat([PREFACE, settings()]), 'h2_settings_timeout', ERROR.SETTINGS_TIMEOUT],
+    ['a frame that is not completed', Buffer.concat([opening(), request(1, GET).subarray(0, -1)]), 'request_head_timeout', ERROR.ENHANCE_YOUR_CALM],
+    ['a block of fields that is not completed', Buffer.concat([opening(), frame(FRAME.HEADERS, 0, 1)]), 'request_head_timeout', ERROR.ENHANCE_YOUR_CALM],
   ];
-  for (const [what, bytes, fault, code, count] of ROWS) {
+  for (const [what, bytes, fault, code] of ROWS) {
     test(`${fault}: ${what}`, async (context) => {
       const stage = await startStage(context);
-      const client = await Http2Client.connect(context, stage.proxy);
-      if (bytes.length > 0) client.send(bytes);
-      await settleBytes(client);
-      stage.proxy.passAlmost(TIMEOUTS.requestHeadMs);
-      await settle();
-      assert.deepEqual([client.goAways, client.isEnded], [[], false], 'not before its time');
-      stage.proxy.passRest();
-      assert.equal(await client.ended(), code);
-      await assertFaults(context, stage, {[fault]: count});
+      await attackHttp2(context, stage, {fault, act: async (client) => {
+        if (bytes.length > 0) client.send(bytes);
+        await settleBytes(client);
+        stage.proxy.passAlmost(TIMEOUTS.requestHeadMs);
+        await settle();
+        assert.deepEqual([client.goAways, client.isEnded], [[], false], 'not before its time');
+        stage.proxy.passRest();
+        assert.equal(await client.ended(), code);
+      }});
     });
   }
 
@@ -82,15 +74,14 @@ describe('connections that do not get on', () => {
 describe('requests that do not get on', () => {
   test('request_body_timeout: 408 to the stream, and the connection goes on', async (context) => {
     const stage = await startStage(context);
-    const client = await Http2Client.open(context, stage.proxy);
-    client.send(upload(1, POST), data(1, 'begin'));
-    await settleBytes(client);
-    stage.proxy.passAlmost(ROUTE_TIMEOUTS.requestBodyIdleMs);
-    stage.proxy.passRest();
-    assert.equal((await client.response(1)).status, 408);
-    assert.equal((await client.ask(3)).status, 200);
-    assert.equal(stage.upstream.requests.length, 1, 'only the second request reached the upstream');
-    await assertFaults(context, stage, {request_body_timeout: 1});
+    await attackHttp2(context, stage, {fault: 'request_body_timeout', requestsMax: 1, act: async (client) => {
+      client.send(opening(), upload(1, POST), data(1, 'begin'));
+      await settleBytes(client);
+      stage.proxy.passAlmost(ROUTE_TIMEOUTS.requestBodyIdleMs);
+      stage.proxy.passRest();
+      assert.equal((await client.response(1)).status, 408);
+      assert.equal((await client.ask(3)).status, 200, 'only this one reaches the upstream');
+    }});
   });
 
   for (const isComplete of [true, false]) {
@@ -105,61 +96,58 @@ describe('requests that do not get on', () => {
 
     test(`h2_window_stalled: a window of zero holds back ${from}`, async (context) => {
       const stage = await startStage(context);
-      answer(stage);
-      const client = await Http2Client.open(context, stage.proxy, {INITIAL_WINDOW_SIZE: 0});
-      client.send(request(1, GET));
-      await eventually('the head is here', () => client.peek(1).status === 200);
-      stage.proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
-      await settle();
-      assert.equal(client.peek(1).reset, null);
-      stage.proxy.passRest();
-      const response = await client.response(1);
-      assert.deepEqual([response.body, response.isComplete, response.reset], ['', false, ERROR.ENHANCE_YOUR_CALM]);
-      stage.upstream.respond = () => 'HTTP/1.1 204 No Content\r\n\r\n';
-      assert.equal((await client.ask(3)).status, 204, 'the connection goes on');
-      stage.upstream.respond = () => 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
-      await assertFaults(context, stage, {h2_window_stalled: 1});
+      await attackHttp2(context, stage, {fault: 'h2_window_stalled', requestsMax: 2, act: async (client) => {
+        answer(stage);
+        client.send(opening({INITIAL_WINDOW_SIZE: 0}), request(1, GET));
+        await eventually('the head is here', () => client.peek(1).status === 200);
+        stage.proxy.passAlmost(ROUTE_TIMEOUTS.responseIdleMs);
+        await settle();
+        assert.equal(client.peek(1).reset, null);
+        stage.proxy.passRest();
+        const response = await client.response(1);
+        assert.deepEqual([response.body, response.isComplete, response.reset], ['', false, ERROR.ENHANCE_YOUR_CALM]);
+        stage.upstream.respond = () => 'HTTP/1.1 204 No Content\r\n\r\n';
+        assert.equal((await client.ask(3)).status, 204, 'the connection goes on');
+      }});
     });
 
     test(`h2_trickle: drops of a window let out ${from}`, async (context) => {
       const stage = await startStage(context);
-      answer(stage);
-      const client = await Http2Client.open(context, stage.proxy, {INITIAL_WINDOW_SIZE: 0});
-      client.send(request(1, GET));
-      await eventually('the head is here', () => client.peek(1).status === 200);
-      const drops = 3;
-      for (let drop = 1; drop <= drops; drop++) {
-        stage.proxy.pass(ROUTE_TIMEOUTS.responseIdleMs / (drops + 1));
-        client.send(windowUpdate(1, 10));
-        await eventually('the drop is here', () => client.peek(1).body.length === 10 * drop);
-      }
-      stage.proxy.pass(ROUTE_TIMEOUTS.responseIdleMs / (drops + 1) + LIMITS.wheelTickMs);
-      assert.equal((await client.response(1)).reset, ERROR.ENHANCE_YOUR_CALM);
-      stage.upstream.respond = () => 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
-      await assertFaults(context, stage, {h2_trickle: 1});
+      await attackHttp2(context, stage, {fault: 'h2_trickle', requestsMax: 1, act: async (client) => {
+        answer(stage);
+        client.send(opening({INITIAL_WINDOW_SIZE: 0}), request(1, GET));
+        await eventually('the head is here', () => client.peek(1).status === 200);
+        const drops = 3;
+        for (let drop = 1; drop <= drops; drop++) {
+          stage.proxy.pass(ROUTE_TIMEOUTS.responseIdleMs / (drops + 1));
+          client.send(windowUpdate(1, 10));
+          await eventually('the drop is here', () => client.peek(1).body.length === 10 * drop);
+        }
+        stage.proxy.pass(ROUTE_TIMEOUTS.responseIdleMs / (drops + 1) + LIMITS.wheelTickMs);
+        assert.equal((await client.response(1)).reset, ERROR.ENHANCE_YOUR_CALM);
+      }});
     });
   }
 
   test('client_stalled: a client opens its windows and does not read its socket', async (context) => {
     const stage = await startStage(context);
     const megabyte = 'x'.repeat(1024 * 1024);
-    stage.upstream.respond = ({peer}) => {
-      peer.send('HTTP/1.1 200 OK\r\n\r\n');
-      for (let i = 0; i < 32; i++) peer.send(megabyte);
-      return null;
-    };
-    const client = await Http2Client.open(context, stage.proxy, {INITIAL_WINDOW_SIZE: 0x7fff_ffff});
-    client.tls.socket.pause();
-    client.send(windowUpdate(0, 0x7000_0000), request(1, GET));
-    const {peer} = await stage.upstream.nextRequest();
-    await standstill(() => peer.socket.writableLength);
-    await passUntilGone(stage.proxy, {peer});
-    stage.upstream.respond = () => 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n';
-    await assertFaults(context, stage, {client_stalled: 1});
-    stage.proxy.pass(TIMEOUTS.keepAliveMs);
-    stage.proxy.pass(TIMEOUTS.responseIdleMs + LIMITS.wheelTickMs);
-    client.tls.socket.resume();
-    await client.tls.ended();
+    await attackHttp2(context, stage, {fault: 'client_stalled', requestsMax: 1, act: async (client) => {
+      stage.upstream.respond = ({peer}) => {
+        peer.send('HTTP/1.1 200 OK\r\n\r\n');
+        for (let i = 0; i < 32; i++) peer.send(megabyte);
+        return null;
+      };
+      client.tls.socket.pause();
+      client.send(opening({INITIAL_WINDOW_SIZE: 0x7fff_ffff}), windowUpdate(0, 0x7000_0000), request(1, GET));
+      const {peer} = await stage.upstream.nextRequest();
+      await standstill(() => peer.socket.writableLength);
+      await passUntilGone(stage.proxy, {peer});
+      stage.proxy.pass(TIMEOUTS.keepAliveMs);
+      stage.proxy.pass(TIMEOUTS.responseIdleMs + LIMITS.wheelTickMs);
+      client.tls.socket.resume();
+      await client.tls.ended();
+    }});
   });
 
   test('a slow client gets all of a response that it lets out', async (context) => {

@@ -20,17 +20,23 @@ export interface Http2Attack {
   readonly act: (client: Http2Client) => Promise<void>;
 }
 
-/** Another client, whose request is being answered while the attack goes on. */
+const EVENT = 'data: 1\n\n';
+const EVENT_CHUNK = `9\r\n${EVENT}\r\n`;
+const EVENTS_HEAD = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n';
+
+/** Another client, to whom events flow while the attack goes on: the one response that lives as long as attacks that take their time. */
 async function openBystander(context: TestContext, {proxy, upstream}: Target): Promise<{finish: () => Promise<void>}> {
   const client = await Http2Client.open(context, proxy);
-  upstream.respond = () => null;
+  upstream.respond = () => `${EVENTS_HEAD}${EVENT_CHUNK}`;
   client.send(request(1, GET));
   const {peer} = await upstream.nextRequest();
+  await eventually('the first event is here', () => client.peek(1).body === EVENT);
   upstream.respond = () => OK;
   return {
     async finish() {
-      peer.send(OK);
-      assert.equal((await client.response(1)).body, 'ok', 'a request that was in flight is answered');
+      peer.send(`${EVENT_CHUNK}0\r\n\r\n`);
+      const {body, isComplete} = await client.response(1);
+      assert.deepEqual([body, isComplete], [EVENT + EVENT, true], 'a request that was in flight gets the rest of its answer');
       assert.equal((await client.ask(3)).status, 200, 'its connection goes on');
       client.destroy();
     },
@@ -56,10 +62,12 @@ export async function attackHttp2(context: TestContext, target: Target, attack: 
   assert.deepEqual(proxy.faults(), expected);
   client.destroy();
 
+  upstream.respond = () => OK;
   await bystander.finish();
   await assertServes(context, target);
   const fresh = await Http2Client.open(context, proxy);
   assert.equal((await fresh.ask(1)).status, 200, 'a new connection of HTTP/2 is served');
   fresh.destroy();
+  await eventually('the upstream has nothing to do', () => proxy.slot('acme', 'app', upstream.port).requests === 0);
   assert.deepEqual(proxy.reports, []);
 }
