@@ -8,10 +8,20 @@ import {formatStages, type StageResults} from './harness/stage-results.ts';
 import {createHttp2Stages} from './stages-http2.ts';
 import {createStages, type Stage} from './stages.ts';
 
-const RUNS = 15, WARM_UP_RUNS = 3;
+interface Extent {
+  readonly runs: number;
+  readonly warmUpRuns: number;
+  /** A run does this part of the operations that its stage asks for. */
+  readonly share: number;
+}
+
+const FULL: Extent = {runs: 15, warmUpRuns: 3, share: 1};
+/** Shows that every stage works, and measures nothing. */
+const SMOKE: Extent = {runs: 1, warmUpRuns: 0, share: 0.01};
 const RESULTS = new URL('results/', import.meta.url);
 
-function nanosecondsOfRun({operations, run}: Stage): number {
+function nanosecondsOfRun({operations: wanted, run}: Stage, share: number): number {
+  const operations = Math.ceil(wanted * share);
   const started = process.hrtime.bigint();
   const result = run(operations);
   const took = Number(process.hrtime.bigint() - started);
@@ -20,11 +30,11 @@ function nanosecondsOfRun({operations, run}: Stage): number {
 }
 
 /** All stages in turn, as in the other benchmarks: a machine that drifts hits all of them alike. */
-function measure(stages: readonly Stage[]): StageResults {
+function measure(stages: readonly Stage[], {runs, warmUpRuns, share}: Extent): StageResults {
   const samples = new Map<Stage, number[]>(stages.map(stage => [stage, []]));
-  for (let round = -WARM_UP_RUNS; round < RUNS; round++) {
+  for (let round = -warmUpRuns; round < runs; round++) {
     for (const [stage, values] of samples) {
-      const value = nanosecondsOfRun(stage);
+      const value = nanosecondsOfRun(stage, share);
       if (round >= 0) values.push(value);
     }
   }
@@ -34,8 +44,9 @@ function measure(stages: readonly Stage[]): StageResults {
   };
 }
 
-const {values} = parseArgs({options: {json: {type: 'boolean'}, save: {type: 'boolean'}}});
-const results = measure([...createStages(), ...createHttp2Stages()]), json = JSON.stringify(results, null, 1);
+const {values} = parseArgs({options: {json: {type: 'boolean'}, save: {type: 'boolean'}, smoke: {type: 'boolean'}}});
+if (values.smoke === true && values.save === true) throw new Error('--smoke measures nothing that is worth to --save');
+const results = measure([...createStages(), ...createHttp2Stages()], values.smoke === true ? SMOKE : FULL), json = JSON.stringify(results, null, 1);
 console.log(values.json === true ? json : formatStages(results));
 if (values.save === true) {
   const file = fileURLToPath(new URL(`${dateOf(new Date().toISOString())}-stages.json`, RESULTS));

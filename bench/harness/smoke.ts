@@ -21,14 +21,24 @@ function shareProcesses(peer: Peer): Peer {
   return {...peer, start};
 }
 
-/** Every scenario, several at once, with its subject and one more: another one each time, so that all have their turn. */
+/** The subject of each scenario and one more: another one each time. Who would have no turn by that is added where it takes part last. */
+export function castScenarios(peers: readonly Peer[], scenarios: readonly Scenario[]): Map<Scenario, readonly Peer[]> {
+  const seen = new Set<Peer>(), lastOf = new Map(scenarios.flatMap(scenario => peers.filter(peer => takesPart(peer, scenario)).map(peer => [peer, scenario] as const)));
+  return new Map(scenarios.map((scenario, number) => {
+    const [subject, ...others] = peers.filter(peer => takesPart(peer, scenario)), turn = others[number % others.length];
+    for (const peer of [subject, turn]) if (peer !== undefined) seen.add(peer);
+    return [scenario, [subject, ...others.filter(peer => peer === turn || (!seen.has(peer) && lastOf.get(peer) === scenario))].filter(peer => peer !== undefined)];
+  }));
+}
+
+/** Every scenario, several at once. */
 export async function runSmoke(work: Workplace, cast: Cast, scenarios: readonly Scenario[], print: Print): Promise<Results> {
   announceMissing(cast, print);
-  const results: ScenarioResult[] = [], possible = scenarios.filter(scenario => isPossible(scenario, cast)), shared = cast.peers.map(shareProcesses);
+  const results: ScenarioResult[] = [], possible = scenarios.filter(scenario => isPossible(scenario, cast));
+  const casts = castScenarios(cast.peers, possible), shared = new Map(cast.peers.map(peer => [peer, shareProcesses(peer)]));
   const run = async (scenario: Scenario, number: number): Promise<void> => {
-    const [subject, ...others] = (scenario.proxies === 'kept' ? shared : cast.peers).filter(peer => takesPart(peer, scenario));
-    const other = others[number % others.length];
-    const result = await runScenario(work, scenario, [subject, other].filter(peer => peer !== undefined), reportProgress);
+    const peers = (casts.get(scenario) ?? []).map(peer => scenario.proxies === 'kept' ? shared.get(peer) ?? peer : peer);
+    const result = await runScenario(work, scenario, peers, reportProgress);
     print(formatText(result));
     results[number] = result;
   };

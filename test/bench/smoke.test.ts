@@ -8,6 +8,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import {descendants, parseStat, type ProcessStat} from '../../bench/harness/procfs.ts';
 import type {Results} from '../../bench/harness/results.ts';
+import {PEERS, SUBJECTS} from '../../bench/peers/all.ts';
 import {SCENARIOS, selectScenarios} from '../../bench/scenarios/all.ts';
 
 const BENCH = fileURLToPath(new URL('../../bench/bench.ts', import.meta.url));
@@ -52,7 +53,7 @@ async function waitFor(condition: () => boolean, what: string): Promise<void> {
 }
 
 describe('the benchmark harness', {skip: missingTool()}, () => {
-  it('runs every scenario', {timeout: SMOKE_TIMEOUT_MS}, async () => {
+  it('runs every scenario and every peer that is installed', {timeout: SMOKE_TIMEOUT_MS}, async () => {
     const bench = startBench('--json');
     let stdout = '', stderr = '';
     bench.stdout?.setEncoding('utf8').on('data', (text: string) => { stdout += text; });
@@ -65,6 +66,8 @@ describe('the benchmark harness', {skip: missingTool()}, () => {
       assert.match(contestants[0]?.name ?? '', /^torwart/, name);
       for (const {samples} of contestants) for (const {key} of columns) assert.ok(Number.isFinite(samples[0]?.[key]), `${name}: ${key}`);
     }
+    const seen = new Set(results.scenarios.flatMap(({contestants}) => contestants.map(({name}) => name)));
+    for (const {name, program} of [...SUBJECTS, ...PEERS]) assert.ok(seen.has(name) || results.missing[program] !== undefined, `${name} took no part`);
   });
 
   it('leaves no process behind when it is interrupted', {timeout: INTERRUPT_TIMEOUT_MS * 2}, async () => {
