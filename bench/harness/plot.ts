@@ -1,11 +1,11 @@
-/** A plot of one group of scenarios as SVG: a bar a contestant with its spread over the rounds. Pure, no library. */
+/** A plot of one group of scenarios as SVG: for each column that says who is better a bar a contestant, with its spread over the rounds. Pure, no library. */
 import {spreadOfColumn, type ScenarioResult} from './results.ts';
 import {formatValue} from './report.ts';
 import type {Column} from '../scenarios/scenario.ts';
 import type {Spread} from './statistics.ts';
 import {svgDocument, svgText} from './svg.ts';
 
-const WIDTH = 760, LEFT = 116, RIGHT = 92, ROW = 22, BAR = 13, HEAD = 50, BOTTOM = 14, LEGEND = 30;
+const WIDTH = 760, LEFT = 116, RIGHT = 92, ROW = 22, BAR = 13, TITLE = 28, HEAD = 22, BOTTOM = 14, LEGEND = 30;
 
 type Kind = 'subject' | 'equal' | 'bare';
 const LEGENDS: Readonly<Record<Kind, string>> = {subject: 'Torwart', equal: 'peer with equal features', bare: 'peer that lacks some'};
@@ -34,23 +34,42 @@ function drawBar({name, kind, spread}: Bar, y: number, scale: number, column: Co
   ];
 }
 
-function drawScenario(scenario: ScenarioResult, top: number): {parts: string[]; height: number} {
-  const [column] = scenario.columns;
-  if (column === undefined) return {parts: [], height: 0};
+interface Drawn {
+  readonly parts: readonly string[];
+  readonly height: number;
+}
+
+/** What draws one item below the other. */
+function stack<T>(items: readonly T[], top: number, draw: (item: T, top: number) => Drawn): Drawn {
+  const parts: string[] = [];
+  let height = 0;
+  for (const item of items) {
+    const drawn = draw(item, top + height);
+    parts.push(...drawn.parts);
+    height += drawn.height;
+  }
+  return {parts, height};
+}
+
+function drawColumn(scenario: ScenarioResult, column: Column, top: number): Drawn {
   const bars = barsOf(scenario, column);
   const largest = Math.max(0, ...bars.map(bar => bar.spread.max));
   const scale = largest > 0 ? (WIDTH - LEFT - RIGHT) / largest : 0;
-  const better = column.better === undefined ? '' : `, ${column.better} is better`;
   const height = HEAD + bars.length * ROW + BOTTOM;
   return {
     height,
     parts: [
-      svgText(16, top + 22, scenario.title, {isBold: true}),
-      svgText(16, top + 39, `${column.label}${better}`, {className: 'muted'}),
+      svgText(16, top + 11, `${column.label}, ${column.better} is better`, {className: 'muted'}),
       `<path class="grid" d="M${LEFT} ${top + HEAD - 2}V${top + height - BOTTOM}"/>`,
       ...bars.flatMap((bar, index) => drawBar(bar, top + HEAD + index * ROW, scale, column)),
     ],
   };
+}
+
+function drawScenario(scenario: ScenarioResult, top: number): Drawn {
+  const columns = scenario.columns.filter(({better}) => better !== undefined);
+  const panels = stack(columns, top + TITLE, (column, y) => drawColumn(scenario, column, y));
+  return {parts: [svgText(16, top + 22, scenario.title, {isBold: true}), ...panels.parts], height: TITLE + panels.height};
 }
 
 function drawLegend(top: number): string[] {
@@ -63,12 +82,6 @@ function drawLegend(top: number): string[] {
 }
 
 export function drawPlot(scenarios: readonly ScenarioResult[]): string {
-  const parts: string[] = [];
-  let top = 0;
-  for (const scenario of scenarios) {
-    const drawn = drawScenario(scenario, top);
-    parts.push(...drawn.parts);
-    top += drawn.height;
-  }
-  return svgDocument(WIDTH, top + LEGEND, [...parts, ...drawLegend(top)]);
+  const {parts, height} = stack(scenarios, 0, drawScenario);
+  return svgDocument(WIDTH, height + LEGEND, [...parts, ...drawLegend(height)]);
 }

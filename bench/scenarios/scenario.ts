@@ -23,10 +23,10 @@ export type Tool = keyof typeof TOOLS;
 
 export interface Scenario {
   readonly name: string;
-  /** Scenarios of a group share a plot: they have the same first column. */
+  /** Scenarios of a group share a plot. */
   readonly group: string;
   readonly title: string;
-  /** The first one is what the scenario is about: it is plotted, and its ratio stands in the table. */
+  /** The first one is what the scenario is about: its ratio stands in the table. Those with a direction are plotted. */
   readonly columns: readonly [Column, ...Column[]];
   /** A proxy that lives through all rounds is warmed up first; one that is fresh for every sample shows its start. */
   readonly proxies: 'kept' | 'fresh';

@@ -70,9 +70,11 @@ describe('a saved result', () => {
     }
   });
 
-  it('draws a bar for every contestant that has a result, with its text escaped', () => {
+  it('draws a bar for every contestant that has a result in each column that says who is better, with its text escaped', () => {
     const svg = drawPlot([SCENARIO]);
-    assert.equal(svg.match(/<rect class="(?:subject|equal|bare)"/g)?.length, 3 + 3, 'three of the legend');
+    assert.equal(svg.match(/<rect class="(?:subject|equal|bare)"/g)?.length, 2 * 3 + 3, 'two panels, and three of the legend');
+    assert.match(svg, />req \/ CPU s, higher is better<[^]*>p99, lower is better</);
+    assert.doesNotMatch(svg, />busy/);
     assert.match(svg, /a &lt;small&gt; GET/);
     assert.doesNotMatch(svg, /NaN/);
   });
