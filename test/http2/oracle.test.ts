@@ -7,13 +7,13 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import {after, before, describe} from 'node:test';
 import * as fc from 'fast-check';
-import {ERROR, FLAG} from '#src/http2/frames.ts';
+import {ERROR, FLAG, FRAME, FRAME_HEADER_BYTES} from '#src/http2/frames.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {Stream} from '#src/http2/stream.ts';
 import {opening, ping} from '#test/http2/frames.ts';
 import {listen, type LoopbackServer} from '#test/http2/loopback.ts';
 import {Peer} from '#test/http2/peer.ts';
-import {CONTENT, EDITED_SESSION, FIELD_NAME, FIELD_VALUE, METHOD, PATH, SESSION} from '#test/http2/sessions.ts';
+import {CONTENT, EDITED_SESSION, FIELD_NAME, FIELD_VALUE, METHOD, PATH, SESSION, SPOILT_SESSION} from '#test/http2/sessions.ts';
 import {testAsyncProperty} from '#test/support/property.ts';
 
 /** Streams with their requests, in one form for both servers; and whether the connection was ended. */
@@ -115,6 +115,17 @@ class OracleServer {
   }
 }
 
+/**
+ * The bytes before the client's GOAWAY: after it `node:http2` takes no new requests, and Torwart does as long as others are under way, which
+ * is for the client to use or not (RFC 9113 §6.8).
+ */
+function takeUntilFarewell(bytes: Buffer): Buffer {
+  for (let at = 0; at + FRAME_HEADER_BYTES <= bytes.length; at += FRAME_HEADER_BYTES + bytes.readUIntBE(at, 3)) {
+    if (bytes[at + 3] === FRAME.GOAWAY) return bytes.subarray(0, at);
+  }
+  return bytes;
+}
+
 const SWALLOWED_MS = 3_000;
 const LAST_PING = ping(0, 'the-last');
 const LAST_PING_ACK = ping(FLAG.ACK, 'the-last');
@@ -130,17 +141,17 @@ describe('as the other server', () => {
     assert.deepEqual(seenHere(bytes).requests, expected.requests);
   }), 100);
 
-  testAsyncProperty('no request is seen here that is not seen there', fc.asyncProperty(EDITED_SESSION, async (edited) => {
-    const bytes = Buffer.concat([opening(), edited]);
+  testAsyncProperty('no request is seen here that is not seen there', fc.asyncProperty(fc.oneof(EDITED_SESSION, SPOILT_SESSION), async (generated) => {
+    const bytes = Buffer.concat([opening(), takeUntilFarewell(generated)]);
     const here = seenHere(bytes);
     const there = await oracle.see(bytes);
-    // Where either has ended the connection, requests before that may or may not have been handed over.
-    if (there.isEnded || here.isEnded) return;
     for (const [id, request] of here.requests) {
       const other = there.requests.get(id);
-      if (other !== undefined) assert.deepEqual(request.slice(0, other.length), other.slice(0, request.length), `stream ${id}`);
+      // nghttp2 ends the connection over some frames that cost one stream here: what follows is seen here only.
+      if (other === undefined) assert.ok(there.isEnded, `stream ${id} is seen here only`);
+      else assert.deepEqual(there.isEnded ? request.slice(0, other.length) : request, other.slice(0, request.length), `stream ${id}`);
     }
-  }), 150);
+  }), 300);
 });
 
 interface Exchange {

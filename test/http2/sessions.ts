@@ -14,6 +14,8 @@ export interface GeneratedRequest {
   readonly method: string;
   readonly path: string;
   readonly fields: Fields;
+  /** `:path` comes behind the fields. */
+  readonly isPathLate: boolean;
   /** Pieces that make a frame each; null: the head is the end. */
   readonly content: readonly string[] | null;
   readonly trailers: boolean;
@@ -27,6 +29,7 @@ export const REQUEST = fc.record<GeneratedRequest>({
   method: METHOD,
   path: PATH,
   fields: FIELDS,
+  isPathLate: fc.constant(false),
   content: fc.option(fc.array(CONTENT, {maxLength: 3})),
   trailers: fc.boolean(),
   padding: fc.constantFrom(0, 0, 0, 1, 255),
@@ -36,8 +39,9 @@ export const REQUEST = fc.record<GeneratedRequest>({
 
 /** The frames of one request, in their order. */
 export function framesOf(streamId: number, request: GeneratedRequest): Buffer[] {
-  const {method, path, fields, content, trailers, padding, isIndexed, cut} = request;
-  const all: Fields = [[':method', method], [':scheme', 'https'], [':authority', 'a.example'], [':path', path], ...fields];
+  const {method, path, fields, isPathLate, content, trailers, padding, isIndexed, cut} = request;
+  const pathField = [':path', path] as const;
+  const all: Fields = [[':method', method], [':scheme', 'https'], [':authority', 'a.example'], ...(isPathLate ? [...fields, pathField] : [pathField, ...fields])];
   const block = isIndexed ? indexedLiterals(all) : literals(all);
   const end = content === null ? FLAG.END_STREAM : 0;
   const first = block.subarray(0, cut);
@@ -64,9 +68,18 @@ const BETWEEN = fc.constantFrom(
   frame(FRAME.PRIORITY, 0, 9, Buffer.alloc(5)), priorityUpdate(9, 'u=1, i'),
 );
 
+export interface GeneratedSession {
+  readonly requests: readonly GeneratedRequest[];
+  readonly frames: readonly Buffer[];
+}
+
 /** Requests whose frames are mixed as the numbers say, with other frames between. */
-export const SESSION = fc.tuple(fc.array(REQUEST, {minLength: 1, maxLength: 5}), fc.array(fc.nat(4), {maxLength: 20}), fc.array(BETWEEN, {maxLength: 20}))
-  .map(([requests, turns, between]) => ({requests, frames: interleave(requests, turns, between)}));
+function makeSession(request: fc.Arbitrary<GeneratedRequest>): fc.Arbitrary<GeneratedSession> {
+  return fc.tuple(fc.array(request, {minLength: 1, maxLength: 5}), fc.array(fc.nat(4), {maxLength: 20}), fc.array(BETWEEN, {maxLength: 20}))
+    .map(([requests, turns, between]) => ({requests, frames: interleave(requests, turns, between)}));
+}
+
+export const SESSION = makeSession(REQUEST);
 
 function interleave(requests: readonly GeneratedRequest[], turns: readonly number[], between: readonly Buffer[]): Buffer[] {
   const waiting = requests.map((request, i) => framesOf(2 * i + 1, request));
@@ -115,3 +128,20 @@ export function editFrames(sessions: fc.Arbitrary<{readonly frames: readonly Buf
 }
 
 export const EDITED_SESSION = editFrames(SESSION, OFFENCE);
+
+/** Fields that no request may have, or not behind others (RFC 9113 §8.2, §8.3). */
+const FORBIDDEN_FIELD = fc.constantFrom<Fields[number]>(
+  ['X-a', '1'], ['Cookie', 'a=b'], ['transfer-encoding', 'chunked'], ['connection', 'close'], ['upgrade', 'h2c'], ['keep-alive', '1'], ['te', 'gzip'],
+  [':path', '/late'], [':method', 'GET'], [':scheme', 'https'], [':authority', 'b.example'], [':status', '200'], [':evil', '1'], ['x-a', 'b\r\nx-evil: 1'], ['x-a', 'b\0'],
+  ['content-length', '-1'],
+);
+
+const SPOILT_REQUEST = fc.tuple(REQUEST, fc.nat(10), fc.option(FORBIDDEN_FIELD, {freq: 3}), fc.constantFrom(false, false, false, true))
+  .map(([request, at, forbidden, isPathLate]): GeneratedRequest => {
+    const {fields} = request;
+    const place = at % (fields.length + 1);
+    return {...request, isPathLate, fields: forbidden === null ? fields : [...fields.slice(0, place), forbidden, ...fields.slice(place)]};
+  });
+
+/** Most of their requests are malformed by a field, or by the order of their fields. */
+export const SPOILT_SESSION = makeSession(SPOILT_REQUEST).map(({frames}) => Buffer.concat(frames));
