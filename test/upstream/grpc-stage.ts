@@ -38,11 +38,14 @@ export function connect(context: TestContext, proxy: ProxyHarness, localAddress 
   return session;
 }
 
-export function call(session: http2.ClientHttp2Session, fields: http2.OutgoingHttpHeaders = {}): Call {
-  const stream = session.request({':method': 'POST', ':path': '/pkg.Service/Method', ':authority': 'acme.test', 'content-type': 'application/grpc+proto', te: 'trailers', ...fields});
+/** @param trailers of the request; null: its last message ends it */
+export function call(session: http2.ClientHttp2Session, fields: http2.OutgoingHttpHeaders = {}, trailers: http2.OutgoingHttpHeaders | null = null): Call {
+  const head = {':method': 'POST', ':path': '/pkg.Service/Method', ':authority': 'acme.test', 'content-type': 'application/grpc+proto', te: 'trailers', ...fields};
+  const stream = session.request(head, {waitForTrailers: trailers !== null});
   const made: Call = {stream, head: {}, body: '', trailers: {}, isOver: false};
   stream.setEncoding('latin1').on('data', (text: string) => { made.body += text; });
-  stream.on('response', (head) => { made.head = head; }).on('trailers', (trailers) => { made.trailers = trailers; });
+  stream.on('wantTrailers', () => stream.sendTrailers(trailers ?? {}));
+  stream.on('response', (received) => { made.head = received; }).on('trailers', (received) => { made.trailers = received; });
   stream.on('error', () => undefined).on('close', () => { made.isOver = true; });
   return made;
 }

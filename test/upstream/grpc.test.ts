@@ -26,6 +26,26 @@ test('unary: metadata, message, and the status in the trailers', async (context)
   assert.deepEqual([fields?.te, fields?.['x-meta'], fields?.['content-length']], ['trailers', '1', undefined]);
 });
 
+for (const length of [0, 5, 300_000]) {
+  test(`trailers go both ways, behind messages of ${length} bytes and without what has no place there`, async (context) => {
+    const {proxy, application, session} = await start(context);
+    const received: [name: string, value: unknown][][] = [];
+    application.server.on('stream', (stream: http2.ServerHttp2Stream) => { stream.on('trailers', (trailers) => received.push(Object.entries(trailers))); });
+    application.respond = (stream, body) => {
+      stream.respond({':status': 200, 'content-type': 'application/grpc'}, {waitForTrailers: true});
+      stream.on('wantTrailers', () => stream.sendTrailers({'grpc-status': '0', 'x-back': 'b', 'set-cookie': 'evil=1'}));
+      stream.end(body);
+    };
+    const made = call(session, {}, {'x-there': 'a', 'x-checksum-bin': 'AQID', authorization: 'evil', 'x-forwarded-for': '6.6.6.6'});
+    made.stream.end('m'.repeat(length));
+    await eventually('it is over', () => made.isOver);
+    assert.equal(made.body, 'm'.repeat(length));
+    assert.deepEqual(received, [[['x-there', 'a'], ['x-checksum-bin', 'AQID']]]);
+    assert.deepEqual(Object.entries(made.trailers), [['grpc-status', '0'], ['x-back', 'b']]);
+    assert.deepEqual(proxy.faults(), {});
+  });
+}
+
 test('bidirectional: each message is passed on at once, however long both are silent in between', async (context) => {
   const {proxy, application, session} = await start(context);
   application.server.removeAllListeners('stream');
