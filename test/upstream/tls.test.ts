@@ -1,7 +1,8 @@
 /** TLS to applications: who is believed, what is sent before that is known, and what is used again for whom. */
 import assert from 'node:assert/strict';
+import {syncBuiltinESMExports} from 'node:module';
 import {describe, test, type TestContext} from 'node:test';
-import type {TlsOptions} from 'node:tls';
+import nodeTls, {type TlsOptions} from 'node:tls';
 import type {CustomerSnapshot, PoolTlsSnapshot} from '#src/config/snapshot.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {CertificateAuthority, type KeyPair} from '#test/support/certificate-authority.ts';
@@ -249,6 +250,17 @@ describe('bodies', () => {
   });
 });
 
+/** How many are made from here on: by whoever asks for one, and by `tls.connect` where it is given none. */
+function countSecureContexts(context: TestContext): () => number {
+  const {mock} = context.mock.method(nodeTls, 'createSecureContext');
+  syncBuiltinESMExports();
+  context.after(() => {
+    mock.restore();
+    syncBuiltinESMExports();
+  });
+  return () => mock.callCount();
+}
+
 describe('what is used again', () => {
   /** The answer ends the connection, so that the next request needs a new one. */
   const CLOSING = 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
@@ -257,6 +269,24 @@ describe('what is used again', () => {
     const {proxy, upstream} = await stage(context, TLS);
     for (let i = 0; i < 3; i++) assert.equal(await ask(context, proxy), 200);
     assert.equal(upstream.peers.length, 1);
+  });
+
+  test('one secure context for all connections of a pool, whatever their server', async (context) => {
+    const {proxy, upstream} = await stage(context, TLS);
+    const other = await TlsUpstream.start(context, PAIR);
+    const servers = [upstream.port, other.port];
+    await proxy.reload({customers: [acme(servers, {pool: {tls: TLS}})]});
+    const contexts = countSecureContexts(context);
+    upstream.answer = CLOSING;
+    other.answer = CLOSING;
+    for (let round = 1; round <= 3; round++) {
+      assert.deepEqual(await Promise.all(Array.from({length: 4}, () => ask(context, proxy))), [200, 200, 200, 200]);
+      assert.deepEqual([upstream.peers.length + other.peers.length, contexts()], [4 * round, 1]);
+    }
+    assert.ok(upstream.peers.length > 0 && other.peers.length > 0);
+    await proxy.reload({customers: [acme(servers, {pool: {tls: {...TLS, versionMin: 'TLSv1.3'}}})]});
+    for (let i = 0; i < 3; i++) assert.equal(await ask(context, proxy), 200);
+    assert.equal(contexts(), 2, 'one more for other settings');
   });
 
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
