@@ -19,7 +19,7 @@ import type {DescriptorBudget} from '#src/shared/descriptor-budget.ts';
 import {count, countFault, type NodeColumn} from '#src/shared/counters.ts';
 import {makeSessionWorkspace} from '#src/http2/session-handler.ts';
 import type {Offences} from '#src/edge/offences.ts';
-import type {ConnectionMemo, Downstream, RequestHandler} from '#src/edge/request-handler.ts';
+import type {ConnectionMemo, Downstream, RequestHandler, TlsFacts} from '#src/edge/request-handler.ts';
 
 export type Places = Readonly<Record<PlaceKind, FairPlaces>>;
 
@@ -36,8 +36,8 @@ export interface EdgeParts {
   readonly findAccounts: (customer: string) => PlaceAccounts | undefined;
   readonly timeMeter: TimeMeter;
   readonly findCustomerTime: (customer: string) => TimeAccount | undefined;
-  /** Whose time the requests for a host take; the text is a Host field's. */
-  readonly findTimeAccount: (hostField: string) => TimeAccount;
+  /** Whose time a request on such a connection takes; the text is its Host field. */
+  readonly findTimePayer: (tls: TlsFacts | null, hostField: string) => TimeAccount;
   /** This thread's row of the node counters. */
   readonly counters: Float64Array;
   /** A handler for one request; it goes back to where it came from by itself. */
@@ -75,7 +75,7 @@ export class Edge {
   readonly findAccounts: (customer: string) => PlaceAccounts | undefined;
   readonly timeMeter: TimeMeter;
   readonly findCustomerTime: (customer: string) => TimeAccount | undefined;
-  readonly findTimeAccount: (hostField: string) => TimeAccount;
+  readonly findTimePayer: (tls: TlsFacts | null, hostField: string) => TimeAccount;
   readonly acquireHandler: (downstream: Downstream) => RequestHandler;
   readonly reportBug: (error: unknown) => void;
   readonly connections = new Set<EdgeConnection>();
@@ -114,7 +114,7 @@ export class Edge {
     this.findAccounts = parts.findAccounts;
     this.timeMeter = parts.timeMeter;
     this.findCustomerTime = parts.findCustomerTime;
-    this.findTimeAccount = parts.findTimeAccount;
+    this.findTimePayer = parts.findTimePayer;
     this.acquireHandler = parts.acquireHandler;
     this.reportBug = parts.reportBug;
     this.#counters = parts.counters;

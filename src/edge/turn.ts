@@ -3,10 +3,12 @@ import type {TimeAccount, Waiter} from '#src/balance/time-account.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {equalTexts} from '#src/core/text.ts';
 import type {Edge, EdgeConnection} from '#src/edge/edge.ts';
-import type {ConnectionMemo} from '#src/edge/request-handler.ts';
+import type {ConnectionMemo, TlsFacts} from '#src/edge/request-handler.ts';
 
 export interface TurnTaker extends EdgeConnection {
   readonly memo: ConnectionMemo;
+  /** Null in cleartext. */
+  readonly tls: TlsFacts | null;
   /** Goes on with what it has kept, or is read again: true. It may have been closed meanwhile. */
   onTurn(): boolean;
 }
@@ -68,7 +70,7 @@ export function awaitTurn(edge: Edge, connection: TurnTaker, hostField: string):
     memo.isLate = turn.isLate;
     return false;
   }
-  const account = equalTexts(memo.host, hostField) ? memo.time : edge.findTimeAccount(hostField);
+  const account = equalTexts(memo.host, hostField) ? memo.time : edge.findTimePayer(connection.tls, hostField);
   if (!shares.mustWait(account, clock.nowMs)) return false;
   queueUp(edge, connection, account);
   return true;

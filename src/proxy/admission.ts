@@ -19,6 +19,7 @@ import {planDeadline} from '#src/proxy/call.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {LoginAttempt} from '#src/proxy/login-attempt.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
+import {findTimePayer, isServedOn} from '#src/proxy/time-payer.ts';
 import {admitUpgrade} from '#src/proxy/upgrade.ts';
 
 /** CONNECT would make this a tunnel; TRACE reflects credentials (RFC 9110 §9.3.6, §9.3.8). */
@@ -134,16 +135,15 @@ function checkExpectation(head: RequestHead): FaultCode | null {
 }
 
 function findSite(gateway: Gateway, downstream: Downstream, facts: RequestFacts): FaultCode | null {
-  const site = gateway.tables.hosts.find(facts.host), {memo} = downstream, time = site?.customer.time ?? gateway.upstream.timeMeter.strangers;
+  const {tables, upstream} = gateway, {memo, tls} = downstream, site = tables.hosts.find(facts.host);
+  const time = findTimePayer(tables, tls, site, upstream.timeMeter.strangers);
   memo.requestsInARow = memo.time === time ? memo.requestsInARow + 1 : 0;
   memo.time = time;
   if (site === undefined) return 'host_unknown';
   facts.site = site;
-  // A connection that was opened with one customer's certificate must not reach another's hosts (RFC 9110 §7.4).
-  const {tls} = downstream;
-  if (tls === null) return null;
-  if (tls.customer === '') tls.customer = site.customer.name;
-  return tls.customer === site.customer.name ? null : 'host_foreign';
+  if (!isServedOn(tls, site)) return 'host_foreign';
+  if (tls?.customer === '') tls.customer = site.customer.name;
+  return null;
 }
 
 /** A connection of TLS has it since its handshake, where that told the customer. */

@@ -34,6 +34,7 @@ import {LoginTally} from '#src/proxy/login-tally.ts';
 import {PasswordChecker} from '#src/proxy/password-checker.ts';
 import {configurePlaces, createPlaces} from '#src/proxy/places.ts';
 import {Tables} from '#src/proxy/tables.ts';
+import {findTimePayer} from '#src/proxy/time-payer.ts';
 import {Tunnels} from '#src/proxy/tunnels.ts';
 
 export interface ProxyEnvironment {
@@ -104,7 +105,7 @@ export class Proxy {
     this.#edge = new Edge({
       clock, wheel, hash, bans, offences, places, held, descriptors, counters, reportBug,
       timeMeter, findCustomerTime: (customer) => tables.findTimeAccount(customer),
-      findTimeAccount: (hostField) => tables.hosts.find(tables.hosts.findName(hostField) ?? parseAuthority(hostField)?.host ?? '')?.customer.time ?? timeMeter.strangers,
+      findTimePayer: (tls, hostField) => findTimePayer(tables, tls, tables.hosts.find(tables.hosts.findName(hostField) ?? parseAuthority(hostField)?.host ?? ''), timeMeter.strangers),
       findAccounts: (customer) => tables.findAccounts(customer), acquireHandler: (downstream) => exchanges.acquire(downstream),
     }, node.timeouts);
     this.#ticketKeys = Buffer.from(start.ticketKeys);

@@ -4,7 +4,7 @@ import {test} from 'node:test';
 import {setImmediate} from 'node:timers/promises';
 import {LIMITS} from '#src/core/limits.ts';
 import {FLAG} from '#src/http2/frames.ts';
-import {frame, opening, request, type Fields} from '#test/http2/frames.ts';
+import {frame, opening, request, windowUpdate, type Fields} from '#test/http2/frames.ts';
 import {eventually} from '#test/support/eventually.ts';
 import {CertificateAuthority} from '#test/support/certificate-authority.ts';
 import {FakeUpstream} from '#test/support/fake-upstream.ts';
@@ -102,20 +102,40 @@ test('a handshake that has waited for too long ends its connection', async (cont
   await eventually('all places for handshakes are free', () => set.proxy.placesOf('handshakes', 'flood') === 0);
 });
 
-test('the streams of one connection wait as well', async (context) => {
+for (const [what, host, status] of [['the streams of one connection wait as well', 'flood.test', 200], ['so do streams for another customer\'s host, in no line but their own', 'quiet.test', 421]] as const) {
+  test(what, async (context) => {
+    const set = await stage(context);
+    await introduce(context, set);
+    const fields: Fields = [[':method', 'GET'], [':scheme', 'https'], [':authority', host], [':path', '/']];
+    const client = await Http2Client.connect(context, set.proxy, {servername: 'flood.test'});
+    client.send(opening(), windowUpdate(0, 2 ** 20));
+    await eventually('the settings are acknowledged', () => client.frames.some(({flags}) => flags === FLAG.ACK));
+    for (let round = 0; round < 4; round++) {
+      const ids = Array.from({length: LIMITS.h2StreamsMax}, (_, number) => 2 * (round * LIMITS.h2StreamsMax + number) + 1);
+      client.send(...ids.map((id) => request(id, fields)));
+      for (const id of ids) assert.equal((await client.response(id)).status, status);
+    }
+    assert.ok(waits(set, 'flood') > 0);
+    assert.equal(waits(set, 'quiet'), 0);
+    assert.deepEqual(set.proxy.faults(), status === 200 ? {} : {host_foreign: 4 * LIMITS.h2StreamsMax});
+  });
+}
+
+test('what a connection asks of another customer\'s host is its own customer\'s time', async (context) => {
   const set = await stage(context);
   await introduce(context, set);
-  const fields: Fields = [[':method', 'GET'], [':scheme', 'https'], [':authority', 'flood.test'], [':path', '/']];
-  const client = await Http2Client.connect(context, set.proxy, {servername: 'flood.test'});
-  client.send(opening());
-  await eventually('the settings are acknowledged', () => client.frames.some(({flags}) => flags === FLAG.ACK));
-  for (let round = 0; round < 4; round++) {
-    const ids = Array.from({length: LIMITS.h2StreamsMax}, (_, number) => 2 * (round * LIMITS.h2StreamsMax + number) + 1);
-    client.send(...ids.map((id) => request(id, fields)));
-    for (const id of ids) assert.equal((await client.response(id)).status, 200);
-  }
-  assert.ok(waits(set, 'flood') > 0);
-  assert.deepEqual(set.proxy.faults(), {});
+  const flood = await Promise.all(Array.from({length: 100}, () => set.proxy.connectTls(context, {servername: 'flood.test'})));
+  const before = waits(set, 'flood');
+  for (const client of flood) client.send(get('quiet').repeat(3));
+  for (let round = 0; round < 3; round++) assert.deepEqual(statuses(await answersOf(flood)), {421: 100});
+  assert.ok(waits(set, 'flood') > before);
+  assert.equal(waits(set, 'quiet'), 0);
+  // Nor do those that nobody serves help it.
+  for (const client of flood) client.send(get('flood') + 'GET / HTTP/1.1\r\nhost: unknown.test\r\n\r\n');
+  assert.deepEqual([statuses(await answersOf(flood)), statuses(await answersOf(flood))], [{200: 100}, {421: 100}]);
+  const [quiet] = await connectAll(context, set, 1);
+  quiet?.send(get('quiet'));
+  assert.deepEqual([statusOf(await quiet!.response()), waits(set, 'quiet')], [200, 0]);
 });
 
 test('a connection that waits is not read on, whatever its client sends', async (context) => {
