@@ -43,7 +43,7 @@ export class RequestReader {
   #state: Reading = 'idle';
   #isReadingHeads = false;
 
-  constructor({requestHead, held}: Edge, socket: Socket, holding: Holding, sink: RequestSink) {
+  constructor({requestHead, held}: Pick<Edge, 'requestHead' | 'held'>, socket: Socket, holding: Holding, sink: RequestSink) {
     this.#head = requestHead;
     this.#sink = sink;
     this.#valve = new ReadValve(socket);
