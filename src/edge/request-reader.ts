@@ -64,11 +64,7 @@ export class RequestReader {
   /** @param bytes lent, and overwritten by the next read: whatever is kept is copied */
   read(bytes: Buffer, length: number): void {
     switch (this.#state) {
-      case 'idle':
-        // What one read brings over TLS may come in parts.
-        this.#valve.open();
-        this.#readHeads(bytes, 0, length);
-        break;
+      case 'idle': this.#readNext(bytes, 0, length); break;
       case 'head': {
         const fresh = bytes.subarray(0, length), head = this.#stash.takeWith(fresh);
         this.#readHeads(head, 0, head.length, fresh);
@@ -111,6 +107,12 @@ export class RequestReader {
     this.#stash.clear();
   }
 
+  /** More has come than the reader may have rested for: what one read brings over TLS comes in parts, and a body brings the request after it. */
+  #readNext(bytes: Buffer, start: number, end: number): void {
+    this.#valve.open();
+    this.#readHeads(bytes, start, end);
+  }
+
   /**
    * @param bytes lent, or kept from before
    * @param fresh the newest piece of `bytes`, where part of a head was here before
@@ -149,7 +151,7 @@ export class RequestReader {
   #readRequest(bytes: Buffer, length: number): void {
     const at = this.#body.isComplete ? 0 : this.#readBody(bytes, 0, length);
     if (at === length) return;
-    if (this.#state === 'idle') this.#readHeads(bytes, at, length);
+    if (this.#state === 'idle') this.#readNext(bytes, at, length);
     else if (this.#state === 'request') this.#keep(bytes, at, length);
   }
 

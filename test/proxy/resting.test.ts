@@ -6,6 +6,7 @@ import {eventually} from '#test/support/eventually.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import type {RawClient} from '#test/support/raw-client.ts';
 import {fieldOf, statusOf} from '#test/support/raw-message.ts';
+import {route, site} from '#test/support/snapshots.ts';
 import {connectAll, get, introduce, owner, stage, statuses, answersOf, waits, type Stage} from '#test/proxy/time-stage.ts';
 
 const CROWD = 100, ROUNDS = 20;
@@ -34,6 +35,14 @@ const HABITS: Readonly<Record<string, Habit>> = {
     client.send(`${round} HTTP/1.1\r\nhost: flood.test\r\n\r\n`);
     await expectPath(client, `/${round}`);
   },
+  'a body that comes after its request was refused, with a part of the next head': async (client, round) => {
+    client.send('POST /refused HTTP/1.1\r\nhost: flood.test\r\ncontent-length: 10\r\n\r\n');
+    assert.equal(statusOf(await client.response()), 403);
+    client.send(`0123456789GET /${round} HTTP/1.1\r\nhost: fl`);
+    for (let turn = 0; turn < 5; turn++) await setImmediate();
+    client.send('ood.test\r\n\r\n');
+    await expectPath(client, `/${round}`);
+  },
   'a body in two pieces': async (client, round) => {
     client.send(`POST /${round} HTTP/1.1\r\nhost: flood.test\r\ncontent-length: 10\r\n\r\n01234`);
     await setImmediate();
@@ -48,6 +57,8 @@ async function stageEcho(context: TestContext): Promise<Stage> {
     const path = startLine.split(' ')[1] ?? '';
     return `HTTP/1.1 200 OK\r\ncontent-length: ${path.length}\r\n\r\n${path}`;
   };
+  const {port} = set.upstream, refused = route('/refused', {deny: ['127.0.0.0/8']});
+  await set.proxy.reload({customers: [{...owner('flood', port), sites: [site(['flood.test'], [route('/'), refused])]}, owner('quiet', port)]});
   await introduce(context, set);
   return set;
 }
@@ -67,7 +78,7 @@ for (const [way, connect] of [['cleartext', connectAll], ['TLS', connectTlsAll]]
       const quiet = await connectAll(context, set, 10);
       for (const client of quiet) client.send(get('quiet'));
       assert.deepEqual(statuses(await answersOf(quiet)), {200: 10});
-      assert.deepEqual([set.proxy.faults(), set.proxy.reports], [{}, []]);
+      assert.deepEqual([set.proxy.faults(), set.proxy.reports], [name.includes('refused') ? {access_denied: CROWD * ROUNDS} : {}, []]);
     });
   }
 }
