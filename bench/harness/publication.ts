@@ -23,7 +23,7 @@ const HEADLINES: readonly string[] = [
   'get-c64', 'tls-get', 'h2-c16', 'response-64k', 'response-10m', 'websocket', 'tls-full', 'fair', 'idle', 'idle-tls',
 ];
 const HEADLINE_PEERS: readonly string[] = ['nginx', 'haproxy', 'http-proxy-3'];
-const EQUAL_PEERS: readonly string[] = ['nginx', 'nginx-stock', 'haproxy', 'torwart', 'torwart-1-host'];
+const EQUAL_PEERS: readonly string[] = ['nginx', 'nginx-stock', 'haproxy', 'haproxy-stock', 'torwart', 'torwart-1-host'];
 const BARE_PEERS: readonly string[] = ['nginx-bare', 'haproxy-bare', 'caddy', 'http-proxy-3', 'fast-proxy', 'node-undici', 'node-relay'];
 
 /** A row a scenario, a column a peer: ratios of the column `key`, or of what the scenario is about. Peers without any ratio are left out. */
