@@ -115,7 +115,7 @@ const route = checked(section({
   login_guard: name.optional().describe('Name of a guard under `login_guards`: requests that this route takes, with one of its methods, are attempts to log in, whatever their path.'),
   trailers: flag.prefault(false).describe('Lets trailers pass, in both directions, but for fields that have no place there. Without it they are dropped.'),
   grpc: flag.prefault(false).describe('Takes calls of gRPC over HTTP/2: they have trailers, are passed on message by message, and may be silent, see [upstreams.md](upstreams.md#grpc). Without it they are requests like any other.'),
-  encoded_slash: choice('refuse', 'allow').prefault('refuse').describe('What becomes of `%2F` in a path: refused with 400, or passed on as it is.'),
+  encoded_slash: choice('refuse', 'allow').prefault('refuse').describe('What becomes of `%2F` in a path: refused with 400, or passed on as it is. A path that another route takes, or none, once its `%2F` are decoded is refused all the same: an application that decodes them would be reached past that route.'),
   ...inheritedKeys,
 }), checkRoute);
 

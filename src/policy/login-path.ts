@@ -1,4 +1,5 @@
 /** Spellings of a path that some application takes for the path that is guarded. */
+import {decodeSlashes} from '#src/http1/path.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
 
 /** What ASP.NET takes for the ticket of a session, wherever it stands: `/(S(abc))/`. */
@@ -6,12 +7,13 @@ const TICKETS = /\/\((?:[a-z]\([^()/]*\))+\)(?=\/)/g;
 /** A program that all paths go to: `/index.php/login` is `/login` to it. */
 const FRONT_CONTROLLERS = /\/[^/]+\.php(?=\/)/g;
 /** Of what stands for itself in a path as well (RFC 3986 §3.3); what needs no escape has none here. */
-const ESCAPE = /%(?:2[146-9a-c]|3[ad]|40)/g;
+const ESCAPE = /%(?:2[146-9a-c]|3[abd]|40)/g;
 const FORMAT = /\.[^/.]+$/;
 
-/** Without case, parameters, escapes that are not needed, tickets and a slash at the end. */
+/** Without case, escapes that some decode, parameters, tickets and a slash at the end. */
 export function foldLoginPath(path: string): string {
-  return stripPathParameters(path).toLowerCase().replaceAll(ESCAPE, decodeURIComponent).replaceAll(TICKETS, '').replace(/(?<=.)\/$/, '');
+  const decoded = path.toLowerCase().replaceAll(ESCAPE, decodeURIComponent);
+  return stripPathParameters(decodeSlashes(decoded)).replaceAll(TICKETS, '').replace(/(?<=.)\/$/, '');
 }
 
 /** Without what stands behind the question mark. */

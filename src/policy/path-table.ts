@@ -2,6 +2,7 @@
  * Finds the route of a path: exact path or prefix by whole segments, the longest first, then the method. Cost grows with the
  * depth of the configured prefixes, never with the length of what a client sends.
  */
+import {decodeSlashes} from '#src/http1/path.ts';
 
 export interface PathRule<T> {
   /** Normalised path. */
@@ -54,6 +55,12 @@ export class PathTable<T> {
     }
     const root = choose(this.#prefixes.get(''), method, refused);
     return root ?? {found: false, allow: refused.flatMap((candidate) => [...(candidate.methods ?? [])])};
+  }
+
+  /** Whether the path leads to the value for those as well who decode its slashes first. @param path normalised, without query */
+  leadsDecodedTo(value: T, path: string, method: string): boolean {
+    const match = this.find(stripPathParameters(decodeSlashes(path)), method);
+    return match.found && match.value === value;
   }
 
   /** Where the first segments of the path end, at most as many as the deepest prefix has. */

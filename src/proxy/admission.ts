@@ -5,7 +5,7 @@
 import type {FaultCode} from '#src/core/faults.ts';
 import {equalTexts, flattenText} from '#src/core/text.ts';
 import type {ConnectionMemo, Downstream} from '#src/edge/request-handler.ts';
-import {hasEncodedSlash, normaliseTarget} from '#src/http1/path.ts';
+import {normaliseTarget} from '#src/http1/path.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import {parseAuthority, toOriginForm} from '#src/http1/request-target.ts';
 import {isAllowed} from '#src/policy/access.ts';
@@ -16,6 +16,7 @@ import {stripPathParameters} from '#src/policy/path-table.ts';
 import {RuleSubject, matchesRule, type RuleSet} from '#src/policy/rules.ts';
 import {takeLimits, type CompiledLimit} from '#src/policy/request-limits.ts';
 import {planDeadline} from '#src/proxy/call.ts';
+import {mayKeepSlashes} from '#src/proxy/encoded-slashes.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {LoginAttempt} from '#src/proxy/login-attempt.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
@@ -181,11 +182,11 @@ function findHttpsLocation(downstream: Downstream, facts: RequestFacts): boolean
 }
 
 function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFacts): FaultCode | null {
-  const {normalTarget} = facts;
+  const {normalTarget, site} = facts;
+  if (site === null) return 'route_unknown';
   const query = normalTarget.indexOf('?');
   const path = query < 0 ? normalTarget : normalTarget.slice(0, query);
-  const match = facts.site?.paths.find(path.includes(';') ? stripPathParameters(path) : path, head.method);
-  if (match === undefined) return 'route_unknown';
+  const match = site.paths.find(path.includes(';') ? stripPathParameters(path) : path, head.method);
   if (!match.found) {
     facts.allowedMethods = match.allow;
     return match.allow.length > 0 ? 'method_not_allowed' : 'route_unknown';
@@ -194,9 +195,9 @@ function findRoute(client: ClientIdentity, head: RequestHead, facts: RequestFact
   facts.route = route;
   // Elsewhere it is a request like any other: else a client could choose by a field that its body is not collected, and that it may trickle.
   facts.isGrpc &&= route.snapshot.takesCalls;
-  if (!route.snapshot.encodedSlashAllowed && hasEncodedSlash(path)) return 'path_ambiguous';
+  if (!mayKeepSlashes(site, route, path, head.method)) return 'path_ambiguous';
   if (!isAllowed(route.access, client.ip)) return 'access_denied';
-  const guard = route.pool === null ? null : facts.site?.customer.logins?.find(head.method, normalTarget, route.snapshot.loginGuard) ?? null;
+  const guard = route.pool === null ? null : site.customer.logins?.find(head.method, normalTarget, route.snapshot.loginGuard) ?? null;
   if (guard !== null) facts.login = new LoginAttempt(guard, head);
   return head.bodyLength > route.snapshot.maxBodyBytes ? 'body_too_large' : null;
 }

@@ -7,6 +7,7 @@ import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {stripPathParameters} from '#src/policy/path-table.ts';
 import type {ClientCounts} from '#src/shared/client-counts.ts';
 import {CUSTOMER} from '#src/shared/counters.ts';
+import {mayKeepSlashes} from '#src/proxy/encoded-slashes.ts';
 import type {Gateway} from '#src/proxy/gateway.ts';
 import {findBan} from '#src/proxy/lasting-requests.ts';
 import type {Customer, Tables} from '#src/proxy/tables.ts';
@@ -93,6 +94,6 @@ function stands({endpoint: {address, port}, facts}: Tunnel, customer: string, ta
   if (site === undefined || site.customer.name !== customer || facts.client === null) return false;
   const [path = ''] = facts.normalTarget.split('?', 1);
   const match = site.paths.find(stripPathParameters(path), facts.method);
-  if (!match.found || match.value.websocket === null || !isAllowed(match.value.access, facts.client.ip)) return false;
+  if (!match.found || match.value.websocket === null || !mayKeepSlashes(site, match.value, path, facts.method) || !isAllowed(match.value.access, facts.client.ip)) return false;
   return match.value.pool?.endpoints.some((endpoint) => endpoint.address === address && endpoint.port === port) ?? false;
 }

@@ -17,6 +17,14 @@ const guarded = await ProxyHarness.start({after}, {customers: [customer('acme', 
   pools: [pool('app', [upstream.port])], sites: [site(['acme.test'], [route('/'), route('/admin', {deny: ['127.0.0.0/8']}), route('/slashes', {encodedSlashAllowed: true})])],
 })]});
 const GUARDED: Target = {proxy: guarded, upstream};
+/** The same where encoded slashes may stay. */
+const slashed = await ProxyHarness.start({after}, {customers: [customer('acme', {
+  pools: [pool('app', [upstream.port])], sites: [site(['acme.test'], [
+    route('/', {encodedSlashAllowed: true}), route('/admin/', {deny: ['127.0.0.0/8']}), route('/a/secret', {match: 'exact', deny: ['127.0.0.0/8']}),
+    route('/files', {methods: ['GET'], encodedSlashAllowed: true}), route('/files/new', {methods: ['POST'], deny: ['127.0.0.0/8']}),
+  ])],
+})]});
+const SLASHED: Target = {proxy: slashed, upstream};
 
 describe('paths that can be read in two ways', () => {
   const paths: readonly (readonly [string, string])[] = [
@@ -68,4 +76,12 @@ describe('around the guard of /admin', () => {
     ['X-Middleware-Subrequest (Next.js CVE-2025-29927)', line('GET / HTTP/1.1\r\nx-middleware-subrequest: evil:middleware')],
     ['X-Sendfile-Type (Rack CVE-2025-61780)', line('GET / HTTP/1.1\r\nx-sendfile-type: evil')], ['X-Accel-Mapping (Rack CVE-2025-61780)', line('GET / HTTP/1.1\r\nx-accel-mapping: /=/evil/')],
   ]);
+});
+
+describe('around the guard of another route by slashes that are encoded', () => {
+  const paths = ['/admin%2fx', '/admin%2F', '/%2fadmin', '/%2fadmin%2fx', '/x/..//%2Fadmin', '/admin%2f%2fx', '/admin%2fx?y', '/admin;a%2fx', '/a%2fsecret', '/a%2f%2fsecret', '/a;b/%2fsecret', '/files%2fx', '/a%2f;/secret', '/x;y%2fz'];
+  refuseEach(SLASHED, paths.map((path) => [path, line(`GET ${path} HTTP/1.1`), 'path_ambiguous'] as const));
+  refuseEach(SLASHED, ['/admin/x', '/admin/x%2fy'].map((path) => [path, line(`GET ${path} HTTP/1.1`), path.includes('%') ? 'path_ambiguous' : 'access_denied'] as const));
+  refuseEach(SLASHED, [['another method', line('POST /files%2fnew HTTP/1.1'), 'path_ambiguous']]);
+  disarmEach(SLASHED, ['/group%2fproject', '/files/a%2fb', '/administration%2fx', '/admin%252fx', '/a%2fsecret%2f'].map((path) => [path, line(`GET ${path} HTTP/1.1`)] as const));
 });

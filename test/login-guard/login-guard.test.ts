@@ -1,78 +1,17 @@
 /** Guessing passwords over real sockets: who is slowed down, refused and banned, and who is not. */
 import assert from 'node:assert/strict';
-import {describe, test, type TestContext} from 'node:test';
-import type {CustomerSnapshot, LoginGuardSnapshot} from '#src/config/snapshot.ts';
+import {describe, test} from 'node:test';
+import type {LoginGuardSnapshot} from '#src/config/snapshot.ts';
 import {LIMITS} from '#src/core/limits.ts';
+import {BEHIND_PROXY, GUARD, WINDOW_MS, application, attemptText, counted, guarded, repeat, start, statusesOf, tryOnce, type Attempt} from '#test/login-guard/stage.ts';
 import {assertServes, attack} from '#test/support/attack.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
-import {FakeUpstream, type UpstreamRequest} from '#test/support/fake-upstream.ts';
+import {FakeUpstream} from '#test/support/fake-upstream.ts';
 import {ProxyHarness} from '#test/support/proxy-harness.ts';
-import type {RawClient} from '#test/support/raw-client.ts';
-import {fieldOf, statusOf, type RawMessage} from '#test/support/raw-message.ts';
-import {acme, route, site} from '#test/support/snapshots.ts';
+import {fieldOf, statusOf} from '#test/support/raw-message.ts';
+import {route, site} from '#test/support/snapshots.ts';
 
-const WINDOW_MS = 600_000;
 const BAN_MS = 60_000;
-
-const GUARD: LoginGuardSnapshot = {
-  name: 'shop', paths: ['/login'], methods: ['POST'], account: {type: 'form', field: 'user'},
-  failure: {statuses: [401, 403], redirectPaths: ['/login'], cookie: null},
-  windowMs: WINDOW_MS, pairFailures: 4, clientFailures: 8, accountFailures: 12, delayMaxMs: 0, ban: null, isEnforced: true,
-};
-
-interface Stage {
-  readonly proxy: ProxyHarness;
-  readonly upstream: FakeUpstream;
-}
-
-/** Behind a trusted proxy, so that a test can come from many clients. */
-const BEHIND_PROXY = {trustedProxies: ['127.0.0.1/32']};
-
-function guarded(port: number, guard: Partial<LoginGuardSnapshot>): CustomerSnapshot {
-  return {...acme([port]), loginGuards: [{...GUARD, ...guard}]};
-}
-
-/** `right` is everybody's password. */
-function application({body}: UpstreamRequest): string {
-  return body.endsWith('password=right') ? 'HTTP/1.1 200 OK\r\nset-cookie: session=1\r\ncontent-length: 0\r\n\r\n' : 'HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n';
-}
-
-async function start(context: TestContext, guard: Partial<LoginGuardSnapshot> = {}): Promise<Stage> {
-  const upstream = await FakeUpstream.start(context);
-  upstream.respond = (request) => (request.startLine.startsWith('POST') ? application(request) : 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
-  return {upstream, proxy: await ProxyHarness.start(context, {node: BEHIND_PROXY, customers: [guarded(upstream.port, guard)]})};
-}
-
-interface Attempt {
-  readonly client?: string;
-  readonly user?: string;
-  readonly password?: string;
-  readonly target?: string;
-}
-
-function attemptText({client = '203.0.113.1', user = 'alice', password = 'wrong', target = '/login'}: Attempt): string {
-  const body = `user=${user}&password=${password}`;
-  return `POST ${target} HTTP/1.1\r\nhost: acme.test\r\nx-forwarded-for: ${client}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
-}
-
-async function tryOnce(connection: RawClient, attempt: Attempt): Promise<RawMessage> {
-  connection.send(attemptText(attempt));
-  return connection.response();
-}
-
-async function statusesOf(connection: RawClient, attempts: readonly Attempt[]): Promise<readonly number[]> {
-  const statuses: number[] = [];
-  for (const attempt of attempts) statuses.push(statusOf(await tryOnce(connection, attempt)));
-  return statuses;
-}
-
-function repeat(count: number, make: (index: number) => Attempt): readonly Attempt[] {
-  return Array.from({length: count}, (_, index) => make(index));
-}
-
-function counted({proxy}: Stage): Readonly<Record<string, number>> {
-  return Object.fromEntries(proxy.proxy.takeLoginEvents().map(({stage, detection, count}) => [`${stage} ${detection}`, count]));
-}
 
 describe('what is detected', () => {
   test('brute force: one client and one account; others are not concerned', async (context) => {
@@ -126,28 +65,6 @@ describe('what is detected', () => {
     }
     assert.deepEqual(statuses, [401, 401, 401, 401, 429, 401]);
   });
-
-  test('the path in other spellings is the same path', async (context) => {
-    const stage = await start(context);
-    const connection = await stage.proxy.connect(context);
-    const targets = ['/login', '/LOGIN', '/./login/', '/login;jsessionid=1', '/%6Cogin?x=1'];
-    assert.deepEqual(await statusesOf(connection, targets.map((target) => ({target}))), [401, 401, 401, 401, 429]);
-  });
-
-  const SPELLINGS: readonly (readonly [what: string, path: string, targets: readonly string[], others: readonly string[]])[] = [
-    ['a format, which Rails takes off', '/login', ['/login', '/login.json', '/LOGIN.XML/'], ['/log.in', '/login.d/x', '/loginx.json']],
-    ['what a program is told behind its path', '/wp-login.php', ['/wp-login.php', '/wp-login.php/x', '/WP-Login.php/a/b?c'], ['/wp-login.phpx', '/x/wp-login.php']],
-    ['the program that takes all paths', '/shop/login', ['/shop/login', '/shop/index.php/login', '/index.php/shop/login/'], ['/index.php', '/shop/index.php']],
-    ['a session of ASP.NET', '/login.aspx', ['/login.aspx', '/(S(abc))/login.aspx', '/(A(a)F(b))/login.aspx', '/%28S%28abc%29%29/login.aspx'], ['/(x)/login.aspx']],
-  ];
-  for (const [what, path, targets, others] of SPELLINGS) {
-    test(`the path with ${what} is the same path`, async (context) => {
-      const stage = await start(context, {paths: [path], pairFailures: targets.length});
-      const connection = await stage.proxy.connect(context);
-      assert.deepEqual(await statusesOf(connection, [...targets, ...targets].map((target) => ({target}))), [...targets.map(() => 401), ...targets.map(() => 429)]);
-      assert.deepEqual(await statusesOf(connection, others.map((target) => ({target}))), others.map(() => 401));
-    });
-  }
 });
 
 describe('what counts', () => {

@@ -74,6 +74,17 @@ suite('a reload takes away', () => {
   }
 });
 
+test('a reload gives the path another route, to applications that decode its slashes: the tunnel ends', async (context) => {
+  const upstream = await FakeUpstream.start(context);
+  upstream.respond = accept;
+  const slashed = {...ROUTE, encodedSlashAllowed: true};
+  const proxy = await ProxyHarness.start(context, {customers: [acme([upstream.port], {route: slashed})]});
+  const {client} = await openTunnel(context, {proxy, upstream}, handshake({}, 'GET /ws%2fadmin HTTP/1.1'));
+  await proxy.reload({customers: [customer('acme', {pools: [pool('app', [upstream.port])], sites: [site(['acme.test'], [route('/', slashed), route('/ws/admin', slashed)])]})]});
+  assert.equal(await client.ended(), 'orderly');
+  assert.deepEqual([(await proxy.nextLogLine())['fault'], proxy.faults()], ['route_withdrawn', {route_withdrawn: 1}]);
+});
+
 suite('a reload takes away, while the application takes its time,', () => {
   for (const [what, change] of Object.entries(ENDING)) {
     test(`${what}: no tunnel begins`, async (context) => {

@@ -1,0 +1,36 @@
+/** The path of a login in all the spellings that some application takes for it. */
+import assert from 'node:assert/strict';
+import {describe, test} from 'node:test';
+import {start, statusesOf} from '#test/login-guard/stage.ts';
+
+describe('the same path', () => {
+  test('the path in other spellings is the same path', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    const targets = ['/login', '/LOGIN', '/./login/', '/login;jsessionid=1', '/%6Cogin?x=1'];
+    assert.deepEqual(await statusesOf(connection, targets.map((target) => ({target}))), [401, 401, 401, 401, 429]);
+  });
+
+  const SPELLINGS: readonly (readonly [what: string, path: string, targets: readonly string[], others: readonly string[]])[] = [
+    ['a format, which Rails takes off', '/login', ['/login', '/login.json', '/LOGIN.XML/'], ['/log.in', '/login.d/x', '/loginx.json']],
+    ['what a program is told behind its path', '/wp-login.php', ['/wp-login.php', '/wp-login.php/x', '/WP-Login.php/a/b?c'], ['/wp-login.phpx', '/x/wp-login.php']],
+    ['the program that takes all paths', '/shop/login', ['/shop/login', '/shop/index.php/login', '/index.php/shop/login/'], ['/index.php', '/shop/index.php']],
+    ['a session of ASP.NET', '/login.aspx', ['/login.aspx', '/(S(abc))/login.aspx', '/(A(a)F(b))/login.aspx', '/%28S%28abc%29%29/login.aspx'], ['/(x)/login.aspx']],
+  ];
+  for (const [what, path, targets, others] of SPELLINGS) {
+    test(`the path with ${what} is the same path`, async (context) => {
+      const stage = await start(context, {paths: [path], pairFailures: targets.length});
+      const connection = await stage.proxy.connect(context);
+      assert.deepEqual(await statusesOf(connection, [...targets, ...targets].map((target) => ({target}))), [...targets.map(() => 401), ...targets.map(() => 429)]);
+      assert.deepEqual(await statusesOf(connection, others.map((target) => ({target}))), others.map(() => 401));
+    });
+  }
+});
+
+test('an encoded slash, where the route allows it, is a slash to applications that decode it', async (context) => {
+  const targets = ['/account/login', '/account%2flogin', '/account/%2Flogin', '/account%2F/LOGIN%2f', '/account/login%3bx', '/account;x/login%2f/'];
+  const stage = await start(context, {paths: ['/account/login'], pairFailures: targets.length}, {encodedSlashAllowed: true});
+  const connection = await stage.proxy.connect(context);
+  assert.deepEqual(await statusesOf(connection, [...targets, ...targets].map((target) => ({target}))), [...targets.map(() => 401), ...targets.map(() => 429)]);
+  assert.deepEqual(await statusesOf(connection, [{target: '/account%2flogins'}, {target: '/account%252flogin'}]), [401, 401]);
+});
