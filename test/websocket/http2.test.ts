@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import {suite, test} from 'node:test';
 import {LIMITS} from '#src/core/limits.ts';
-import {FLAG, FRAME, ERROR} from '#src/http2/frames.ts';
+import {FLAG, FRAME, FRAME_HEADER_BYTES, ERROR} from '#src/http2/frames.ts';
 import {computeAccept} from '#src/policy/websocket-handshake.ts';
 import {data, frame, request as get, reset, windowUpdate} from '#test/http2/frames.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
@@ -71,6 +71,29 @@ test('bytes go both ways as they are, those right behind the answer first, besid
   assert.deepEqual(proxy.faults(), {});
 });
 
+/** What the message on a stream took on the wire: heads and content, with the frames around them. */
+function bytesOfMessage({frames}: Http2Client, streamId: number): number {
+  const own = frames.filter((frame) => frame.streamId === streamId && (frame.type === FRAME.HEADERS || frame.type === FRAME.DATA));
+  return own.reduce((sum, {payload}) => sum + FRAME_HEADER_BYTES + payload.length, 0);
+}
+
+test('every byte of both ways is counted, with the frames around them', async (context) => {
+  const {proxy, upstream} = await startStage(context);
+  const {client, peer, received, send} = await openStream(context, {proxy, upstream});
+  upstream.isParsing = false;
+  const before = peer.bytesReceived;
+  const pieces = [1, 1000, LIMITS.h2FrameBytesMax];
+  for (const length of pieces) send(Buffer.alloc(length));
+  peer.socket.write(Buffer.alloc(50_000));
+  await eventually('all of it has come', () => peer.bytesReceived - before === pieces.reduce((sum, length) => sum + length, 0) && received().length === 50_000);
+  send('', FLAG.END_STREAM);
+  await client.response(1);
+  const line = await proxy.nextLogLine();
+  const expected = [connect(1).length + [...pieces, 0].reduce((sum, length) => sum + FRAME_HEADER_BYTES + length, 0), bytesOfMessage(client, 1)];
+  assert.deepEqual([line['bytes_in'], line['bytes_out']], expected);
+  assert.deepEqual([proxy.customerCounter('acme', 'bytesReceived'), proxy.customerCounter('acme', 'bytesSent')], expected);
+});
+
 suite('the end', () => {
   test('of the application\'s side ends the stream, after its last bytes; one line is logged', async (context) => {
     const {proxy, upstream} = await startStage(context);
@@ -85,8 +108,7 @@ suite('the end', () => {
     await eventually('what the client would still send is not wanted', () => client.peek(1).reset === ERROR.NO_ERROR);
     const line = await proxy.nextLogLine();
     assert.deepEqual([line['status'], line['fault'], line['method'], line['path'], line['protocol'], line['duration_ms']], [101, null, 'GET', '/ws', 'HTTP/2', 7_000]);
-    assert.ok(Number(line['bytes_in']) > 'hello'.length && Number(line['bytes_in']) < 500);
-    assert.ok(Number(line['bytes_out']) > 'goodbye'.length && Number(line['bytes_out']) < 500);
+    assert.deepEqual([line['bytes_in'], line['bytes_out']], [connect(1).length + data(1, 'hello').length, bytesOfMessage(client, 1)]);
     assert.deepEqual([proxy.customerCounter('acme', 'tunnelsOpened'), proxy.customerCounter('acme', 'tunnelsClosed')], [1, 1]);
     assert.equal((await client.ask(3)).status, 200, 'the connection goes on');
     assert.deepEqual(proxy.faults(), {});

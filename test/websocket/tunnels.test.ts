@@ -45,10 +45,27 @@ test('bytes go both ways as they are, those right behind the answer first', asyn
   await eventually('and so is a response', () => client.received.endsWith('HTTP/1.1 200 OK\r\n\r\n'));
 });
 
+test('every byte of both ways is counted, those of the handshake as well', async (context) => {
+  const {proxy, upstream} = await startStage(context);
+  upstream.respond = () => `${acceptance()}first`;
+  const {client, peer, answer} = await openTunnel(context, {proxy, upstream});
+  upstream.isParsing = false;
+  const [there, back] = [300_000, 200_000];
+  const before = peer.bytesReceived;
+  client.socket.write(Buffer.alloc(there));
+  peer.socket.write(Buffer.alloc(back));
+  await eventually('all of it has come', () => peer.bytesReceived - before === there && client.received.length === 'first'.length + back);
+  client.destroy();
+  const line = await proxy.nextLogLine();
+  const expected = [handshake().length + there, answer.raw.length + 'first'.length + back];
+  assert.deepEqual([line['bytes_in'], line['bytes_out']], expected);
+  assert.deepEqual([proxy.customerCounter('acme', 'bytesReceived'), proxy.customerCounter('acme', 'bytesSent')], expected);
+});
+
 suite('the end', () => {
   test('of the application\'s side ends the client\'s, after its last bytes; one line is logged', async (context) => {
     const {proxy, upstream} = await startStage(context);
-    const {client, peer} = await openTunnel(context, {proxy, upstream}, handshake({'user-agent': 'tester'}));
+    const {client, peer, answer} = await openTunnel(context, {proxy, upstream}, handshake({'user-agent': 'tester'}));
     client.send('hello');
     await eventually('the application has it', () => peer.received === 'hello');
     assert.equal(proxy.readLogText(), '', 'nothing is logged while it is open');
@@ -60,7 +77,7 @@ suite('the end', () => {
     assert.deepEqual([line['status'], line['fault'], line['customer'], line['pool'], line['user_agent'], line['duration_ms']], [101, null, 'acme', 'app', 'tester', 7_000]);
     assert.equal(line['upstream'], `127.0.0.1:${upstream.port}`);
     assert.equal(line['bytes_in'], handshake({'user-agent': 'tester'}).length + 'hello'.length);
-    assert.ok(Number(line['bytes_out']) > 'goodbye'.length + acceptance().length);
+    assert.equal(line['bytes_out'], answer.raw.length + 'goodbye'.length);
     assert.deepEqual(proxy.faults(), {});
     client.socket.end();
     await eventually('nothing is left', () => proxy.proxy.openConnections === 0 && upstream.openConnections === 0);
