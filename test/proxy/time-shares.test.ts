@@ -14,21 +14,28 @@ import {fieldOf, statusOf} from '#test/support/raw-message.ts';
 import {answersOf, connectAll, get, introduce, owner, stage, statuses, untilSomeWait, waits} from '#test/proxy/time-stage.ts';
 import {TlsUpstream} from '#test/upstream/tls-upstream.ts';
 
-const FLOOD = 400, QUIET = 10;
+const QUIET = 20, FLOOD = 20 * QUIET;
 
-test('the flood of one customer waits for its turns, and the other one waits for nothing', async (context) => {
-  const set = await stage(context);
+test('twenty times the requests of the other customer wait for their turns, and those of the other one overtake them', async (context) => {
+  const set = await stage(context), {requests} = set.upstream;
   await introduce(context, set);
   const flood = await connectAll(context, set, FLOOD), quiet = await connectAll(context, set, QUIET);
+  await eventually('all connections are accepted', () => set.proxy.placesOf('connections') >= FLOOD + QUIET);
   for (let round = 1; round <= 3; round++) {
+    const before = requests.length;
     for (const client of flood) client.send(get('flood'));
-    await eventually('the flood waits', () => waits(set, 'flood') >= round * FLOOD / 2);
+    await untilSomeWait(set);
     for (const client of quiet) client.send(get('quiet'));
     assert.deepEqual(statuses(await answersOf(quiet)), {200: QUIET});
     assert.deepEqual(statuses(await answersOf(flood)), {200: FLOOD});
+    // The whole flood was sent before the first of the others.
+    const order = requests.slice(before).map((request) => fieldOf(request, 'host')), overtaken = order.slice(order.lastIndexOf('quiet.test') + 1);
+    assert.equal(order.length, FLOOD + QUIET);
+    assert.ok(overtaken.length >= FLOOD / 4, `${overtaken.length} are overtaken`);
     // What the quiet one has had is within its share of this time.
     set.proxy.time.pass(1);
   }
+  assert.ok(waits(set, 'flood') > FLOOD);
   assert.equal(waits(set, 'quiet'), 0);
   assert.deepEqual(set.proxy.faults(), {});
 });
