@@ -98,6 +98,15 @@ export const LIMITS = {
   offencePointMs: 6_000,
   offencePointsOfConnection: 5,
   offencePointsOfGlitches: 1,
+  /**
+   * Glitches of all connections of a client together, however short and slow each is: in quarters of what is borne at once of one connection, one
+   * is forgiven each time that this passes. That is fifty times what one connection may do for ever, because an office may share an address. Each
+   * one above the maximum is an offence.
+   */
+  clientGlitchQuartersMax: 100,
+  clientGlitchQuarterMs: 50,
+  /** Of a connection that is over: with less than this its opening has cost more. */
+  glitchQuartersTold: 0.25,
   offenceBanMs: 60_000,
   offenceBanMsMax: 15 * 60_000,
   threadsMax: 64,

@@ -147,6 +147,7 @@ export class Http2Connection implements BatchingConnection, Holder, TurnTaker {
     this.#edge.connections.delete(this);
     this.#edge.ticking.delete(this);
     this.#edge.held.drop(this.#holding);
+    this.session.settleGlitches();
   }
 
   /** Everything of one turn of the event loop leaves in one write: many requests of one read are answered together. */

@@ -65,6 +65,10 @@ export class Http2Requests implements SessionHandler<Http2Stream> {
     this.#edge.offences.record(this.#connection.peer, LIMITS.offencePointsOfGlitches);
   }
 
+  onGlitchQuarters(count: number): void {
+    this.#edge.offences.recordGlitches(this.#connection.peer, count);
+  }
+
   onConnectionError(code: ErrorCode, fault: FaultCode): void {
     this.#edge.countFault(fault);
     // A client that only says nothing is no attacker: it may have lost its network.

@@ -19,6 +19,7 @@ export interface OffencesParts {
   readonly hash: KeyedHash;
   readonly bans: ClientBans;
   readonly buckets: RateBuckets;
+  readonly glitchBuckets: RateBuckets;
   /** How often somebody has been banned. */
   readonly memory: RateBuckets;
   readonly ban: (order: BanOrder) => void;
@@ -28,12 +29,25 @@ export class Offences {
   readonly #parts: OffencesParts;
   readonly #seedHigh: number;
   readonly #seedLow: number;
+  readonly #glitchSeedHigh: number;
+  readonly #glitchSeedLow: number;
 
   constructor(parts: OffencesParts) {
     this.#parts = parts;
     parts.hash.hashText('offences');
     this.#seedHigh = parts.hash.high;
     this.#seedLow = parts.hash.low;
+    parts.hash.hashText('glitches');
+    this.#glitchSeedHigh = parts.hash.high;
+    this.#glitchSeedLow = parts.hash.low;
+  }
+
+  /** @param quarters of what is borne at once of one connection */
+  recordGlitches(client: ClientIdentity, quarters: number): void {
+    const {glitchBuckets, clock} = this.#parts;
+    const keyHigh = this.#glitchSeedHigh ^ client.keyHigh, keyLow = this.#glitchSeedLow ^ client.keyLow;
+    const waitMs = glitchBuckets.take(keyHigh, keyLow, clock.nowMs, LIMITS.clientGlitchQuarterMs * quarters, LIMITS.clientGlitchQuartersMax / quarters);
+    if (waitMs > 0) this.record(client, LIMITS.offencePointsOfGlitches);
   }
 
   record(client: ClientIdentity, points: number): void {

@@ -18,11 +18,15 @@ export const GLITCH_FAULTS = {
 
 const KINDS = Object.keys(GLITCH_LIMITS) as readonly Glitch[];
 const POSITIONS = Object.fromEntries(KINDS.map((kind, position) => [kind, position])) as Readonly<Record<Glitch, number>>;
+/** What one adds to a quarter of the burst. */
+const PARTS = Float64Array.from(KINDS, (kind) => 4 / GLITCH_LIMITS[kind].burst);
 const PER_MS = Float64Array.from(KINDS, (kind) => GLITCH_LIMITS[kind].perSecond / 1000);
 
 /** The glitches of one connection. Times are in milliseconds of one monotonic clock. */
 export class Glitches {
   readonly #levels = new Float64Array(KINDS.length);
+  /** In quarters of the bursts: what has not been taken for the client's account. */
+  readonly #untold = new Float64Array(KINDS.length);
   #leakedMs: number;
 
   constructor(nowMs: number) {
@@ -35,6 +39,7 @@ export class Glitches {
     const position = POSITIONS[kind];
     const level = (this.#levels[position] as number) + 1;
     this.#levels[position] = level;
+    this.#untold[position] = (this.#untold[position] as number) + (PARTS[position] as number);
     return level > GLITCH_LIMITS[kind].burst;
   }
 
@@ -44,10 +49,26 @@ export class Glitches {
     return Math.floor(quarters) > Math.floor(quarters - 4 / GLITCH_LIMITS[kind].burst);
   }
 
+  /** Whether a quarter of the burst has come together since the last time that this was so, no matter in which time. */
+  takeQuarter(kind: Glitch): boolean {
+    const position = POSITIONS[kind], untold = this.#untold[position] as number;
+    if (untold < 1) return false;
+    this.#untold[position] = untold - 1;
+    return true;
+  }
+
+  /** Quarters of bursts of all kinds, of which each was below one. */
+  takeRest(): number {
+    const rest = this.#untold.reduce((sum, part) => sum + part, 0);
+    this.#untold.fill(0);
+    return rest;
+  }
+
   /** Something happened that gives reason to as many. */
   forgive(kind: Glitch, count: number): void {
     const position = POSITIONS[kind];
     this.#levels[position] = Math.max(0, (this.#levels[position] as number) - count);
+    this.#untold[position] = Math.max(0, (this.#untold[position] as number) - count * (PARTS[position] as number));
   }
 
   #leak(nowMs: number): void {

@@ -64,6 +64,16 @@ export class ServerSession<Context> extends Session<Context> {
     this.#handler.onNotableGlitches();
   }
 
+  protected override onGlitchQuarters(count: number): void {
+    this.#handler.onGlitchQuarters(count);
+  }
+
+  /** The connection is gone: nothing of it is left uncounted. */
+  settleGlitches(): void {
+    const rest = this.glitches.takeRest();
+    if (rest >= LIMITS.glitchQuartersTold) this.#handler.onGlitchQuarters(rest);
+  }
+
   // The handler's side.
 
   /**

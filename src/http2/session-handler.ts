@@ -21,6 +21,8 @@ export interface SessionHandler<Context> extends StreamHandler<Context> {
   onBodyTimeout(stream: Stream<Context>): void;
   /** The client has filled a quarter of what is borne of some kind of glitch. Many connections could do that for ever. */
   onNotableGlitches(): void;
+  /** Glitches that came together in any time, in quarters of what is borne at once. */
+  onGlitchQuarters(count: number): void;
   /** A request was refused before it became a stream: nobody else will count it. */
   onRefusedRequest(fault: FaultCode): void;
 }

@@ -301,12 +301,18 @@ export abstract class Session<Context> implements FrameEvents, ContentObserver<C
   onGlitch(glitch: Glitch): void {
     const isTooMany = this.glitches.isTooMany(glitch, this.nowMs);
     if (this.glitches.isNotable(glitch)) this.onNotableGlitches();
+    if (this.glitches.takeQuarter(glitch)) this.onGlitchQuarters(1);
     if (isTooMany) this.onViolation(ERROR.ENHANCE_YOUR_CALM, GLITCH_FAULTS[glitch]);
   }
 
   /** Those of this connection are not too many yet, but those of all of a peer's connections may be. */
   protected onNotableGlitches(): void {
     // Nothing, where there is nobody to hold it against.
+  }
+
+  /** As many quarters of bursts: of one connection that is no more than it may do, but of many it may be. */
+  protected onGlitchQuarters(_count: number): void {
+    // As above.
   }
 
   /** Fails the connection (RFC 9113 §5.4.1). */

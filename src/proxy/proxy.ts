@@ -87,7 +87,7 @@ export class Proxy {
     const bans = new ClientBans(new BanTable(memory.banTable, LIMITS.bansMax, hash), createBanScope(null, hash), clock, node);
     this.#passwords = new PasswordChecker(reportBug);
     const banMemory = new RateBuckets(memory.loginMemory);
-    const offences = new Offences({clock, hash, bans, ban: environment.ban, memory: banMemory, buckets: limitParts.tables.forWindow(LIMITS.offencePointsMax * LIMITS.offencePointMs)});
+    const offences = new Offences({clock, hash, bans, ban: environment.ban, memory: banMemory, buckets: limitParts.tables.forWindow(LIMITS.offencePointsMax * LIMITS.offencePointMs), glitchBuckets: limitParts.tables.forWindow(LIMITS.clientGlitchQuartersMax * LIMITS.clientGlitchQuarterMs)});
     const {random} = environment;
     const tables = new Tables(limitParts, {thread, threads}, {
       buildGate: createGateBuilder({clock, hash, buckets: limitParts.tables.forWindow(LIMITS.credentialFailuresBurst * LIMITS.credentialFailureIntervalMs), passwords: this.#passwords, upstream: this.#upstream, random}),

@@ -91,11 +91,47 @@ test('floods that stay below what ends a connection add up as well', async (cont
     assert.equal((await client.response(1)).status, 200, 'the connection is served');
     client.destroy();
     connections++;
+    // Slow enough for what all of a client's connections may do together.
+    stage.proxy.pass(5 * LIMITS.clientGlitchQuarterMs);
   }
-  // Three quarters of the burst each.
-  assert.equal(connections, Math.floor(LIMITS.offencePointsMax / 3) + 1);
+  // Three quarters of the burst each, and one point that time has forgiven meanwhile.
+  assert.equal(connections, Math.floor((LIMITS.offencePointsMax + 1) / 3) + 1);
   assert.deepEqual(stage.proxy.bans, [{...BAN, forMs: LIMITS.offenceBanMs}]);
   assert.deepEqual(stage.proxy.faults(), {});
+});
+
+suite('glitches of which no connection has enough to be noticed', () => {
+  /** Just below a quarter of what is borne at once. */
+  const PINGS = Math.ceil(GLITCH_LIMITS.ping.burst / 4) - 1;
+
+  async function pingALittle(context: TestContext, stage: Stage): Promise<void> {
+    const client = await connectFrom(context, stage, ATTACKER);
+    client.send(opening(), ...Array.from({length: PINGS}, () => ping()), request(1, GET));
+    assert.equal((await client.response(1)).status, 200, 'the connection is served');
+    client.destroy();
+    await eventually('it is gone', () => stage.proxy.placesOf('connections') === 0);
+  }
+
+  test('add up over connections: a flood is not hidden by the number of those', async (context) => {
+    const stage = await startStage(context);
+    let connections = 0;
+    while (stage.proxy.bans.length === 0 && connections < 400) {
+      await pingALittle(context, stage);
+      connections++;
+    }
+    // A quarter each, at most (its settings count as well): first what is borne, then an offence with each.
+    assert.ok(connections > LIMITS.offencePointsMax && connections <= LIMITS.clientGlitchQuartersMax + LIMITS.offencePointsMax + 5, `${connections} connections`);
+    assert.deepEqual(stage.proxy.bans, [{...BAN, forMs: LIMITS.offenceBanMs}]);
+  });
+
+  test('are borne of an office that shares an address', async (context) => {
+    const stage = await startStage(context);
+    for (let i = 0; i < 250; i++) {
+      await pingALittle(context, stage);
+      stage.proxy.pass(LIMITS.clientGlitchQuarterMs);
+    }
+    assert.deepEqual(stage.proxy.bans, []);
+  });
 });
 
 test('a client that is banned while it is connected is answered once more, and its connection ends', async (context) => {

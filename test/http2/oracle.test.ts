@@ -240,6 +240,7 @@ describe('as the client', () => {
         onDrain: goOn,
         onRefusedRequest: (fault) => handler.failures.push(fault),
         onNotableGlitches: () => undefined,
+        onGlitchQuarters: () => undefined,
         onConnectionError: (code, fault) => handler.failures.push(`${fault} ${code}`),
       };
     });

@@ -128,6 +128,10 @@ export class Peer implements SessionHandler<string> {
     this.events.push(`drain ${stream.id}`);
   }
 
+  onGlitchQuarters(): void {
+    // Told of all glitches, which `notable` is about.
+  }
+
   onNotableGlitches(): void {
     this.notable++;
   }
