@@ -83,6 +83,8 @@ export const FAULTS = {
   request_body_timeout: fault(408, 'client', 'The body took too long to arrive.'),
   client_gone: fault(0, 'client', 'The client went away.'),
   client_stalled: fault(0, 'client', 'The client stopped reading.'),
+  /** How most connections end: no error, but many of one client tie up places. */
+  client_idle: fault(0, 'client', 'The connection was not used.'),
   /** The client's own deadline: however short it was, no server is blamed for it. */
   grpc_deadline: fault(504, 'client', 'The call took longer than its client waits.', REUSABLE),
   // Connections that never carried a request.

@@ -61,6 +61,10 @@ export class Http2Requests implements SessionHandler<Http2Stream> {
     this.#edge.countFault(fault);
   }
 
+  onIdle(): void {
+    this.#edge.countFault('client_idle');
+  }
+
   onNotableGlitches(): void {
     this.#edge.offences.record(this.#connection.peer, LIMITS.offencePointsOfGlitches);
   }

@@ -36,7 +36,10 @@ export class ServerSession<Context> extends Session<Context> {
     else if (nowMs - this.parser.incompleteSinceMs >= requestHeadMs) this.onViolation(ERROR.ENHANCE_YOUR_CALM, 'request_head_timeout');
     else if (!this.areSettingsAcknowledged && nowMs - this.openedMs >= LIMITS.h2SettingsAckMs) this.onViolation(ERROR.SETTINGS_TIMEOUT, 'h2_settings_timeout');
     else if (this.phase === 'leaving' && nowMs - this.#leavingSinceMs >= LIMITS.h2DrainGraceMs) this.#leave();
-    else if (this.registry.size === 0 && nowMs - this.idleSinceMs >= keepAliveMs) this.#leave();
+    else if (this.registry.size === 0 && nowMs - this.idleSinceMs >= keepAliveMs) {
+      this.#handler.onIdle();
+      this.#leave();
+    }
     for (const stream of this.registry.live) {
       const fault = judgeResponse(stream, this.sender, nowMs);
       if (fault !== null) this.onStreamFault(stream, ERROR.ENHANCE_YOUR_CALM, fault);

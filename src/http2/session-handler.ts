@@ -23,6 +23,8 @@ export interface SessionHandler<Context> extends StreamHandler<Context> {
   onNotableGlitches(): void;
   /** Glitches that came together in any time, in quarters of what is borne at once. */
   onGlitchQuarters(count: number): void;
+  /** The session ends because nothing was asked for too long. */
+  onIdle(): void;
   /** A request was refused before it became a stream: nobody else will count it. */
   onRefusedRequest(fault: FaultCode): void;
 }

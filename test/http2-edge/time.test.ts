@@ -58,16 +58,24 @@ describe('connections that do not get on', () => {
     });
   }
 
-  test('an idle connection is ended like one of HTTP/1.1, and that is no fault', async (context) => {
-    const {proxy} = await startStage(context);
+  test('client_idle: an idle connection is ended without an error, and nobody else notices', async (context) => {
+    const stage = await startStage(context), {proxy} = stage;
     const client = await Http2Client.open(context, proxy);
     assert.equal((await client.ask(1)).status, 200);
     proxy.passAlmost(TIMEOUTS.keepAliveMs);
     assert.equal((await client.ask(3)).status, 200);
     proxy.passAlmost(TIMEOUTS.keepAliveMs);
+    const bystander = await Http2Client.open(context, proxy), {respond} = stage.upstream;
+    stage.upstream.respond = () => null;
+    stage.upstream.forget();
+    bystander.send(request(1, GET));
+    const {peer} = await stage.upstream.nextRequest();
+    stage.upstream.respond = respond;
     proxy.passRest();
     assert.equal(await client.ended(), ERROR.NO_ERROR);
-    assert.deepEqual(proxy.faults(), {});
+    peer.send('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+    assert.equal((await bystander.response(1)).body, 'ok');
+    await assertFaults(context, stage, {client_idle: 1});
   });
 });
 

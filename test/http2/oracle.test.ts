@@ -241,6 +241,7 @@ describe('as the client', () => {
         onRefusedRequest: (fault) => handler.failures.push(fault),
         onNotableGlitches: () => undefined,
         onGlitchQuarters: () => undefined,
+        onIdle: () => undefined,
         onConnectionError: (code, fault) => handler.failures.push(`${fault} ${code}`),
       };
     });

@@ -21,6 +21,8 @@ export class Peer implements SessionHandler<string> {
   readonly events: string[] = [];
   readonly streams = new Map<number, Stream<string>>();
   readonly faults: FaultCode[] = [];
+  /** It was ended because nothing was asked. */
+  isIdle = false;
   /** How often glitches were notable. */
   notable = 0;
   nowMs = 1_000_000;
@@ -126,6 +128,10 @@ export class Peer implements SessionHandler<string> {
 
   onDrain(stream: Stream<string>): void {
     this.events.push(`drain ${stream.id}`);
+  }
+
+  onIdle(): void {
+    this.isIdle = true;
   }
 
   onGlitchQuarters(): void {

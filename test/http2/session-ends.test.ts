@@ -46,9 +46,9 @@ test('a session without requests ends after a while', () => {
   peer.pass(TIMEOUTS.keepAliveMs - 1000);
   peer.send(request(1), ping());
   peer.pass(TIMEOUTS.keepAliveMs - 1);
-  assert.equal(peer.session.isFinished, false);
+  assert.deepEqual([peer.session.isFinished, peer.isIdle], [false, false]);
   peer.pass(1);
-  assert.deepEqual([peer.session.isFinished, peer.takeLines().at(-1)], [true, '> GOAWAY 1 NO_ERROR']);
+  assert.deepEqual([peer.session.isFinished, peer.isIdle, peer.takeLines().at(-1)], [true, true, '> GOAWAY 1 NO_ERROR']);
 });
 
 test('every stream is told when the connection is gone', () => {
