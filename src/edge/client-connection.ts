@@ -123,7 +123,10 @@ export class ClientConnection extends Deadlined implements Downstream, TurnTaker
       else this.#watchAbsence();
     }
     else if (waiting === 'body' && this.#handler !== null) this.#handler.onRequestFault('request_body_timeout');
-    else if (waiting !== 'none') this.abort();
+    else if (waiting !== 'none') {
+      if (waiting === 'first_request' || waiting === 'keep_alive') this.#edge.countFault('client_idle');
+      this.abort();
+    }
   }
 
   /** Of a connection that was not read before its turn, nobody knows yet whether it is idle. */

@@ -58,24 +58,18 @@ describe('connections that do not get on', () => {
     });
   }
 
-  test('client_idle: an idle connection is ended without an error, and nobody else notices', async (context) => {
+  test('client_idle: nothing is asked', async (context) => {
     const stage = await startStage(context), {proxy} = stage;
-    const client = await Http2Client.open(context, proxy);
-    assert.equal((await client.ask(1)).status, 200);
-    proxy.passAlmost(TIMEOUTS.keepAliveMs);
-    assert.equal((await client.ask(3)).status, 200);
-    proxy.passAlmost(TIMEOUTS.keepAliveMs);
-    const bystander = await Http2Client.open(context, proxy), {respond} = stage.upstream;
-    stage.upstream.respond = () => null;
-    stage.upstream.forget();
-    bystander.send(request(1, GET));
-    const {peer} = await stage.upstream.nextRequest();
-    stage.upstream.respond = respond;
-    proxy.passRest();
-    assert.equal(await client.ended(), ERROR.NO_ERROR);
-    peer.send('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
-    assert.equal((await bystander.response(1)).body, 'ok');
-    await assertFaults(context, stage, {client_idle: 1});
+    await attackHttp2(context, stage, {fault: 'client_idle', requestsMax: 2, act: async (client) => {
+      client.send(opening());
+      assert.equal((await client.ask(1)).status, 200);
+      proxy.passAlmost(TIMEOUTS.keepAliveMs);
+      assert.equal((await client.ask(3)).status, 200);
+      proxy.passAlmost(TIMEOUTS.keepAliveMs);
+      assert.deepEqual([client.goAways, client.isEnded], [[], false], 'not before its time');
+      proxy.passRest();
+      assert.equal(await client.ended(), ERROR.NO_ERROR, 'and that is no error');
+    }});
   });
 });
 
@@ -140,7 +134,8 @@ describe('requests that do not get on', () => {
   test('client_stalled: a client opens its windows and does not read its socket', async (context) => {
     const stage = await startStage(context);
     const megabyte = 'x'.repeat(1024 * 1024);
-    await attackHttp2(context, stage, {fault: 'client_stalled', requestsMax: 1, act: async (client) => {
+    // Its request has ended long before the connection does.
+    await attackHttp2(context, stage, {fault: 'client_stalled', besides: {client_idle: 1}, requestsMax: 1, act: async (client) => {
       stage.upstream.respond = ({peer}) => {
         peer.send('HTTP/1.1 200 OK\r\n\r\n');
         for (let i = 0; i < 32; i++) peer.send(megabyte);

@@ -65,7 +65,7 @@ describe('the client is slow', () => {
     assert.equal(proxy.proxy.openConnections, 0);
     assert.equal(await client.ended(), 'orderly');
     assert.equal(client.received, '');
-    assert.deepEqual(proxy.faults(), {});
+    assert.deepEqual(proxy.faults(), {client_idle: 1});
   });
 
   test('within a body that no route waits for: it has the time of the node, not that of the route before', async (context) => {
@@ -142,7 +142,7 @@ describe('the client is slow', () => {
     assert.equal(proxy.proxy.openConnections, 1);
     proxy.passRest();
     assert.equal(await client.ended(), 'orderly');
-    assert.deepEqual(proxy.faults(), {});
+    assert.deepEqual(proxy.faults(), {client_idle: 1});
   });
 
   test('to close after a refusal: the connection does not linger for ever', async (context) => {
