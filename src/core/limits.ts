@@ -66,6 +66,10 @@ export const LIMITS = {
   loginFoldedLettersMax: 2048,
   /** Fields of a form that is an attempt to log in: PHP looks at no more (`max_input_vars`). */
   loginFieldsMax: 1000,
+  /** Quotation marks and opening brackets of JSON that is one: those of as many fields with texts, and a little more. */
+  loginMarksMax: 4 * 1000 + 96,
+  /** Body of an attempt whose account is read: to read it takes the thread's time. */
+  loginBodyBytesMax: 64 * 1024,
   /** Attempts that wait at the same time, in one thread, and those of one customer; further ones are refused. */
   loginsDelayedMax: 1024,
   loginsDelayedPerCustomerMax: 256,

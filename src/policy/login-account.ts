@@ -11,6 +11,9 @@ export type AccountPlace = NonNullable<LoginGuardSnapshot['account']>;
 const TYPES = {form: 'application/x-www-form-urlencoded', json: 'application/json'} as const;
 /** Sling reads the other fields in the charset that this one names. */
 const CHARSET_FIELD = '_charset_';
+const QUOTE = 0x22, BRACKET = 0x5b, BRACE = 0x7b;
+/** What stands for one UTF-16 code unit in a form, at most: three bytes, each of them escaped. */
+const ESCAPED_LENGTH_MAX = 9;
 /** A string of JSON that is followed by a colon: the key of some object. */
 const JSON_STRING = /"(?:[^"\\]|\\.)*"(\s*:)?/g;
 
@@ -23,7 +26,7 @@ export interface LoginBody {
 
 /** The account in one form for all its spellings; null where it cannot be read in exactly one way. Empty where the request names none. */
 export function readAccount(place: AccountPlace, {contentType, query, body}: LoginBody): string | null {
-  if (!isType(contentType, TYPES[place.type])) return null;
+  if (body.length > LIMITS.loginBodyBytesMax || !isType(contentType, TYPES[place.type])) return null;
   const text = body.toString('utf8');
   // A byte-order mark is passed over by some, and bytes that are no UTF-8 mean something else to each.
   if (text.startsWith('\ufeff') || !Buffer.from(text, 'utf8').equals(body)) return null;
@@ -61,25 +64,28 @@ function readPairs(pairs: readonly string[], field: string): string | null {
   let isFound = false;
   for (const pair of pairs) {
     const equals = pair.indexOf('=');
-    const name = decodePart(equals < 0 ? pair : pair.slice(0, equals));
+    const name = decodePart(equals < 0 ? pair : pair.slice(0, equals), LIMITS.loginNameLengthMax);
     // What is written in C ends a name, too, at a NUL.
-    if (name === null || name.length > LIMITS.loginNameLengthMax || /\p{Cc}/u.test(name)) return null;
-    const value = decodePart(equals < 0 ? '' : pair.slice(equals + 1));
-    if (name.toLowerCase() === CHARSET_FIELD && value?.toLowerCase() !== 'utf-8') return null;
+    if (name === null || /\p{Cc}/u.test(name)) return null;
+    const value = equals < 0 ? '' : pair.slice(equals + 1);
+    if (name.toLowerCase() === CHARSET_FIELD && value.toLowerCase() !== 'utf-8') return null;
     const folded = folder.fold(name);
     if (folded === null) return null;
     if (!isSameName(readingsOf(folded), wanted)) continue;
-    if (isFound || name !== field || value === null) return null;
+    const decoded = decodePart(value, LIMITS.loginAccountLengthMax);
+    if (isFound || name !== field || decoded === null) return null;
     isFound = true;
-    account = value;
+    account = decoded;
   }
   return account;
 }
 
-/** Null where it is not escaped in exactly one way: `%u0061` is a letter to ASP, and `%c1%a1` to careless decoders. */
-function decodePart(text: string): string | null {
+/** Null where it is too long, or not escaped in exactly one way: `%u0061` is a letter to ASP, and `%c1%a1` to careless decoders. */
+function decodePart(text: string, lengthMax: number): string | null {
+  if (text.length > lengthMax * ESCAPED_LENGTH_MAX) return null;
   try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
+    const decoded = decodeURIComponent(text.replaceAll('+', ' '));
+    return decoded.length > lengthMax ? null : decoded;
   } catch {
     return null;
   }
@@ -133,6 +139,7 @@ function isSameField(keys: readonly string[], other: readonly string[]): boolean
 }
 
 function readJson(text: string, field: string): string | null {
+  if (countMarks(text) > LIMITS.loginMarksMax) return null;
   const parsed = parseJson(text);
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
   const count = countKeys(text, field);
@@ -140,6 +147,16 @@ function readJson(text: string, field: string): string | null {
   const value: unknown = count === 1 && Object.hasOwn(parsed, field) ? (parsed as Record<string, unknown>)[field] : null;
   if (typeof value === 'number') return String(value);
   return typeof value === 'string' ? value : null;
+}
+
+/** Tells for next to nothing whether the text would take long to read. */
+function countMarks(text: string): number {
+  let count = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE || code === BRACKET || code === BRACE) count++;
+  }
+  return count;
 }
 
 function parseJson(text: string): unknown {

@@ -4,11 +4,12 @@ import type {FaultCode} from '#src/core/faults.ts';
 import type {FieldBlock} from '#src/http1/field-block.ts';
 import type {RequestHead} from '#src/http1/request-head.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
+import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {readAccount} from '#src/policy/login-account.ts';
 import {judgeLogin} from '#src/policy/login-outcome.ts';
 import {foldLoginPath, pathOfTarget} from '#src/policy/login-path.ts';
 import type {PendingVerdict, Verdict, VerdictListener} from '#src/proxy/gate.ts';
-import type {LoginGuard, LoginKeys} from '#src/proxy/login-guard.ts';
+import type {LoginGuard, LoginKeys, UsedUp} from '#src/proxy/login-guard.ts';
 import type {RequestBody} from '#src/proxy/request-body.ts';
 import type {RequestFacts} from '#src/proxy/request-facts.ts';
 
@@ -39,20 +40,25 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
     this.#user = facts.user;
     this.#path = foldLoginPath(pathOfTarget(facts.normalTarget));
     const guard = this.#guard;
+    const usedUp = guard.findUsedUp(client);
+    if (usedUp !== null) return this.#limit(usedUp, client, facts);
     // Who only observes refuses nothing, and counts the client at least.
     const account = this.#readAccount(body, facts.normalTarget) ?? (guard.snapshot.isEnforced ? null : '');
     if (account === null) return {type: 'refused', fault: 'login_unreadable'};
     const keys = guard.keysFor(client, account);
     const empty = guard.reserve(keys);
-    if (empty !== null) {
-      guard.count('limited', empty.bucket.detection, client);
-      // Whose account others try to break into has done nothing.
-      if (empty.bucket.detection !== 'spraying') guard.strike(keys, empty.bucket.detection);
-      facts.retryAfterMs = empty.waitMs;
-      return guard.snapshot.isEnforced ? {type: 'refused', fault: 'login_limited'} : this.#admit();
-    }
+    if (empty !== null) return this.#limit(empty, client, facts);
     this.#keys = keys;
     return this.#delay(keys, facts, listener);
+  }
+
+  #limit({bucket: {detection}, waitMs}: UsedUp, client: ClientIdentity, facts: RequestFacts): Verdict {
+    const guard = this.#guard;
+    guard.count('limited', detection, client);
+    // Whose account others try to break into has done nothing.
+    if (detection !== 'spraying') guard.strike(client, detection);
+    facts.retryAfterMs = waitMs;
+    return guard.snapshot.isEnforced ? {type: 'refused', fault: 'login_limited'} : this.#admit();
   }
 
   /** Empty where accounts are not told apart, or the body names none; null where it cannot be told which. */

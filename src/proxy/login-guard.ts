@@ -41,6 +41,12 @@ interface Bucket {
   readonly detection: LoginDetection;
 }
 
+/** An empty bucket, and how long to wait for its next token. */
+export interface UsedUp {
+  readonly bucket: Bucket;
+  readonly waitMs: number;
+}
+
 /** Whom an attempt counts for. */
 export interface LoginKeys {
   readonly client: ClientIdentity;
@@ -66,9 +72,9 @@ export class LoginGuard {
 
   /** @param account empty where there is none */
   keysFor(client: ClientIdentity, account: string): LoginKeys {
-    const {pairFailures, clientFailures, accountFailures} = this.snapshot;
+    const {pairFailures, accountFailures} = this.snapshot;
     const pair = this.#bucket('pair', account, client, pairFailures, 'brute_force');
-    const buckets = [pair, this.#bucket('client', '', client, clientFailures, this.snapshot.account === null ? 'brute_force' : 'stuffing')];
+    const buckets = [pair, this.#clientBucket(client)];
     if (account === '') return {client, pair, buckets, trust: null};
     const trust = this.#bucket('trust', account, client, 1, 'none');
     // Whoever wants to lock somebody out only has to fail often: not those who have logged in to the account before.
@@ -82,8 +88,21 @@ export class LoginGuard {
     return {keyHigh: hash.high ^ (client?.keyHigh ?? 0), keyLow: hash.low ^ (client?.keyLow ?? 0), burst, intervalMs: this.snapshot.windowMs / burst, detection};
   }
 
-  /** Takes a token of every bucket, or none: then it is the empty one, and how long to wait for it. */
-  reserve({buckets}: LoginKeys): {readonly bucket: Bucket; readonly waitMs: number} | null {
+  /** What nobody has to read an account for: the client's own number, where it is used up. */
+  findUsedUp(client: ClientIdentity): UsedUp | null {
+    const {clock, buckets} = this.parts;
+    const bucket = this.#clientBucket(client);
+    const waitMs = buckets.wait(bucket.keyHigh, bucket.keyLow, clock.nowMs, bucket.intervalMs, bucket.burst);
+    return waitMs === 0 ? null : {bucket, waitMs};
+  }
+
+  #clientBucket(client: ClientIdentity): Bucket {
+    const {account, clientFailures} = this.snapshot;
+    return this.#bucket('client', '', client, clientFailures, account === null ? 'brute_force' : 'stuffing');
+  }
+
+  /** Takes a token of every bucket, or none. */
+  reserve({buckets}: LoginKeys): UsedUp | null {
     const {clock, buckets: table} = this.parts;
     for (const [index, bucket] of buckets.entries()) {
       const waitMs = table.take(bucket.keyHigh, bucket.keyLow, clock.nowMs, bucket.intervalMs, bucket.burst);
@@ -132,7 +151,7 @@ export class LoginGuard {
   }
 
   /** An attempt has been refused. Whoever goes on is banned. */
-  strike({client}: LoginKeys, detection: LoginDetection): void {
+  strike(client: ClientIdentity, detection: LoginDetection): void {
     const {ban, windowMs, isEnforced, name} = this.snapshot;
     if (ban === null) return;
     const {clock, buckets, memory} = this.parts;

@@ -19,6 +19,11 @@ function json(text: string, type = JSON_TYPE, query = '', field = 'email'): stri
   return readAccount({type: 'json', field}, {contentType: type, query, body: Buffer.from(text, 'utf8')});
 }
 
+/** The account among so many keys with texts. */
+function manyKeys(count: number): string {
+  return `{"email":"alice"${Array.from({length: count - 1}, (_, index) => `,"${index}":"x"`).join('')}}`;
+}
+
 const READ: readonly (readonly [what: string, account: string | null, expected: string])[] = [
   ['a form', form('user_name=alice&password=x'), 'alice'],
   ['a charset', form('user_name=alice', `${FORM}; charset=UTF-8`), 'alice'],
@@ -52,6 +57,9 @@ const READ: readonly (readonly [what: string, account: string | null, expected: 
   ['a name in brackets that is another', form('[password]=x&user_name=alice'), 'alice'],
   ['the usual charset of a form', form('_charset_=UTF-8&user_name=alice'), 'alice'],
   ['no such key', json('{"password":"x"}'), ''],
+  ['as many keys as a form may have fields', json(manyKeys(LIMITS.loginFieldsMax)), 'alice'],
+  ['the largest body', form(`user_name=alice&x=${'+'.repeat(LIMITS.loginBodyBytesMax - 18)}`), 'alice'],
+  ['the longest account, all of it in escapes', form(`user_name=${'%EC%95%84'.repeat(LIMITS.loginAccountLengthMax / 2)}`), '아'.repeat(LIMITS.loginAccountLengthMax / 2).normalize('NFKD')],
 ];
 
 describe('what is read', () => {
@@ -61,6 +69,12 @@ describe('what is read', () => {
 const REFUSED: readonly (readonly [what: string, account: string | null])[] = [
   ['more fields than PHP looks at', form(`${'a=b&'.repeat(LIMITS.loginFieldsMax)}user_name=victim`)],
   ['more fields in the query than PHP looks at', form('', FORM, `${'a=b&'.repeat(LIMITS.loginFieldsMax)}user_name=victim`)],
+  ['more keys of JSON', json(manyKeys(LIMITS.loginMarksMax / 4 + 1))],
+  ['as many texts in a list of JSON', json(`{"email":"alice","x":[""${',""'.repeat(LIMITS.loginMarksMax / 2)}]}`)],
+  ['as many lists in one another', json(`{"email":"alice","x":${'['.repeat(LIMITS.loginMarksMax)}${']'.repeat(LIMITS.loginMarksMax)}}`)],
+  ['a body that is larger than any login', form(`user_name=alice&x=${'+'.repeat(LIMITS.loginBodyBytesMax - 17)}`)],
+  ['the same in JSON', json(`{"email":"alice"${' '.repeat(LIMITS.loginBodyBytesMax)}}`)],
+  ['an account of blanks', form(`user_name=${'+'.repeat(9 * LIMITS.loginAccountLengthMax + 1)}`)],
   ['the field twice', form('user_name=victim&user_name=other')],
   ['the field twice with the same value', form('user_name=victim&user_name=victim')],
   ['the field as a list', form('user_name[]=victim')],

@@ -254,6 +254,15 @@ describe('what is done', () => {
     assert.deepEqual(counted(stage), {'failed none': 4, 'limited brute_force': 1});
   });
 
+  test('a client that is over its number is refused before anybody reads which account it means', async (context) => {
+    const stage = await start(context);
+    const connection = await stage.proxy.connect(context);
+    await statusesOf(connection, repeat(8, (index) => ({user: `user${index}`})));
+    assert.deepEqual(await statusesOf(connection, repeat(3, () => ({user: 'a&user=b'}))), [429, 429, 429]);
+    assert.deepEqual(counted(stage), {'failed none': 8, 'limited stuffing': 3});
+    assert.deepEqual(stage.proxy.faults(), {login_limited: 3});
+  });
+
   test('counts survive a reload', async (context) => {
     const stage = await start(context);
     const connection = await stage.proxy.connect(context);
