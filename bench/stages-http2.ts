@@ -128,7 +128,8 @@ function writeDataStage(): Stage {
 
 export function createHttp2Stages(): readonly Stage[] {
   return [
-    readFramesStage(), decodeStage(), encodeStage('HTTP/2: encode the fields of a response', 2), encodeStage('HTTP/2: encode the same fields again', 1),
+    readFramesStage(), decodeStage(), encodeStage('HTTP/2: encode the fields of a response, other ones than the last', 2),
+    encodeStage('HTTP/2: encode the fields of a response, the same as the last', 1),
     writeDataStage(),
   ];
 }
