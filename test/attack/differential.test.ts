@@ -1,7 +1,7 @@
 /**
  * Bytes that are valid, or nearly: whatever Torwart makes of them, those behind it and before it see the same messages. Of what it forwards there
- * are three views: a strict reader's of the bytes themselves, a `node:http` server's, and what http-proxy-3 makes of the same bytes for a server of
- * its own. Of what it answers there are three as well: the strict reader's, the client's of `node:http`, and undici's.
+ * are four views: a strict reader's of the bytes themselves, a `node:http` server's, what http-proxy-3 makes of the same bytes for a server of
+ * its own, and Torwart's own in its access log. Of what it answers there are three as well: the strict reader's, the client's of `node:http`, and undici's.
  */
 import assert from 'node:assert/strict';
 import {METHODS, createServer as createHttpServer, request as requestHttp, type Server as HttpServer} from 'node:http';
@@ -10,10 +10,11 @@ import {after, type TestContext} from 'node:test';
 import * as fc from 'fast-check';
 import httpProxy from 'http-proxy-3';
 import {Client} from 'undici';
+import {normaliseTarget} from '#src/http1/path.ts';
 import {eventually, settle} from '#test/support/eventually.ts';
 import {FakeUpstream} from '#test/support/fake-upstream.ts';
 import {testAsyncProperty} from '#test/support/property.ts';
-import {ProxyHarness} from '#test/support/proxy-harness.ts';
+import {ProxyHarness, type LogLine} from '#test/support/proxy-harness.ts';
 import {connectRaw, type RawClient} from '#test/support/raw-client.ts';
 import {statusOf} from '#test/support/raw-message.ts';
 import {readStrictRequests, readStrictResponses, type StrictMessage} from '#test/support/strict-message.ts';
@@ -23,7 +24,8 @@ interface Seen {
   readonly method: string;
   readonly target: string;
   readonly body: string;
-  readonly own: readonly string[];
+  /** Names in lower case. */
+  readonly fields: readonly (readonly [name: string, value: string])[];
 }
 
 async function listen(server: Server | HttpServer): Promise<number> {
@@ -40,8 +42,8 @@ function createApplication(seen: Seen[]): HttpServer {
     let body = '';
     request.on('data', (chunk: Buffer) => { body += chunk.toString('latin1'); });
     request.on('end', () => {
-      const own = request.rawHeaders.filter((_, i) => i % 2 === 1 && request.rawHeaders[i - 1]?.toLowerCase().startsWith('x-f') === true && request.rawHeaders[i - 1]?.length === 4);
-      seen.push({method: request.method ?? '', target: request.url ?? '', body, own});
+      const fields = request.rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [[name.toLowerCase(), request.rawHeaders[i + 1] ?? ''] as const] : []));
+      seen.push({method: request.method ?? '', target: request.url ?? '', body, fields});
       response.end('ok');
     });
   });
@@ -116,11 +118,63 @@ const STREAM = fc.tuple(fc.array(REQUEST, {minLength: 1, maxLength: 3}), fc.arra
 
 function view({startLine, fields, body}: StrictMessage): Seen {
   const [method = '', path = ''] = startLine.split(' ');
-  return {method, target: path, body, own: fields.filter(([name]) => /^x-f.$/.test(name)).map(([, value]) => value)};
+  return {method, target: path, body, fields};
+}
+
+/** What http-proxy-3 leaves as it is: all but what is said to the next hop. It knows a field by its name only, once. */
+function joinFields({method, target: path, body, fields}: Seen): unknown {
+  const joined = new Map<string, string>();
+  for (const [name, value] of fields) {
+    const before = joined.get(name);
+    joined.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  joined.delete('connection');
+  // It gives a DELETE without content a length.
+  if (method === 'DELETE' && body === '') joined.delete('content-length');
+  return {method, target: path, body, fields: [...joined].map(([name, value]) => [name, value.trim()] as const).toSorted(([one], [other]) => (one < other ? -1 : 1))};
+}
+
+function valueOf({fields}: Seen, name: string): string | undefined {
+  return fields.find(([known]) => known === name)?.[1];
+}
+
+/** The content of a request as a client sent it, whose body is all that comes after its head. */
+function contentOf(request: string): string {
+  const end = request.indexOf('\r\n\r\n');
+  const head = request.slice(0, end);
+  let rest = request.slice(end + 4), content = '';
+  if (!/^transfer-encoding:/im.test(head)) return rest;
+  while (rest !== '') {
+    const size = Number.parseInt(rest, 16), start = rest.indexOf('\r\n') + 2;
+    content += rest.slice(start, start + size);
+    rest = size === 0 ? '' : rest.slice(start + size + 2);
+  }
+  return content;
+}
+
+/** Torwart's view: each line of its log is the next so many bytes of what came, and those that it has forwarded are the requests that were seen. */
+function compareWithLog(lines: readonly LogLine[], bytes: string, seen: readonly Seen[]): void {
+  let at = 0, index = 0;
+  for (const line of lines) {
+    const request = bytes.slice(at, at += Number(line['bytes_in']));
+    if (line['upstream'] === '') continue;
+    const forwarded = seen[index++];
+    assert.ok(forwarded !== undefined, 'nobody has seen what the log says');
+    assert.deepEqual([line['method'], normaliseTarget(originOf(String(line['path'])), true), line['host'], line['request_id']],
+      [forwarded.method, forwarded.target, valueOf(forwarded, 'host')?.replace(/:[0-9]*$/, ''), valueOf(forwarded, 'x-request-id')]);
+    assert.ok(request.trimStart().startsWith(`${line['method']} ${line['path']} HTTP/1.`), 'it says which bytes it was');
+    assert.equal(contentOf(request), forwarded.body);
+  }
+  assert.equal(index, seen.length, 'the log says as many');
+}
+
+function originOf(target: string): string {
+  return target.replace(/^http:\/\/[^/]*/, '');
 }
 
 testAsyncProperty('what is forwarded is the same requests to all who read it', fc.asyncProperty(STREAM, async (bytes) => {
-  const [seenBefore, connectionsBefore, proxiedBefore] = [direct.length, forwarded.length, proxied.length];
+  await proxy.forgetLog();
+  const [seenBefore, connectionsBefore, proxiedBefore, loggedBefore] = [direct.length, forwarded.length, proxied.length, proxy.counter('requests')];
   const lengthsBefore = forwarded.map((text) => text.length);
   await exchange(proxy.ports['http'] ?? 0, bytes);
   const recorded = forwarded.map((text, i) => text.slice(i < connectionsBefore ? lengthsBefore[i] : 0)).filter((text) => text !== '');
@@ -128,10 +182,12 @@ testAsyncProperty('what is forwarded is the same requests to all who read it', f
   // Llhttp refuses methods that it does not know: to refuse is not to read otherwise.
   fc.pre(strict.every(({method}) => METHODS.includes(method)));
   assert.deepEqual(direct.slice(seenBefore), strict, 'node:http sees what was forwarded');
+  const lines: LogLine[] = [];
+  while (lines.length < proxy.counter('requests') - loggedBefore) lines.push(await proxy.nextLogLine());
+  compareWithLog(lines, bytes, strict);
   for (const text of recorded) await exchange(oraclePort, text);
   await eventually('http-proxy-3 has brought as many', () => proxied.length - proxiedBefore >= strict.length);
-  const plain = (seen: Seen): Omit<Seen, 'own'> => ({method: seen.method, target: seen.target, body: seen.body});
-  assert.deepEqual(proxied.slice(proxiedBefore).map(plain), strict.map(plain), 'http-proxy-3 brings the same');
+  assert.deepEqual(proxied.slice(proxiedBefore).map(joinFields), strict.map(joinFields), 'http-proxy-3 brings the same');
   assert.deepEqual(proxy.reports, []);
 }), 40);
 
