@@ -1,7 +1,7 @@
 /** Has an attempt to log in failed? Only the application knows; its answer shows it. */
 import type {LoginGuardSnapshot} from '#src/config/snapshot.ts';
 import type {ResponseHead} from '#src/http1/response-head.ts';
-import {foldLoginPath, isSameLogin} from '#src/policy/login-path.ts';
+import {foldLoginPath, isSameLogin, type LoginTarget} from '#src/policy/login-path.ts';
 
 /**
  * `unclear`: the application has had trouble of its own, or with the request, and has not said. A refusal of anything but the password must be no
@@ -9,8 +9,8 @@ import {foldLoginPath, isSameLogin} from '#src/policy/login-path.ts';
  */
 export type LoginOutcome = 'success' | 'failure' | 'unclear';
 
-/** @param path of the attempt, folded */
-export function judgeLogin({status, fields}: Pick<ResponseHead, 'status' | 'fields'>, failure: LoginGuardSnapshot['failure'], path: string): LoginOutcome {
+/** @param target of the attempt */
+export function judgeLogin({status, fields}: Pick<ResponseHead, 'status' | 'fields'>, failure: LoginGuardSnapshot['failure'], target: LoginTarget): LoginOutcome {
   if (status >= 500) return 'unclear';
   let location = '';
   let hasCookie = failure.cookie === null;
@@ -21,16 +21,16 @@ export function judgeLogin({status, fields}: Pick<ResponseHead, 'status' | 'fiel
   }
   const isRedirectedBack = status >= 300 && status <= 399 && failure.redirectPaths.includes(pathOf(location));
   if (failure.statuses.includes(status) || isRedirectedBack || !hasCookie) return 'failure';
-  return status >= 400 || isSentElsewhere(status, location, path, failure.cookie !== null) ? 'unclear' : 'success';
+  return status >= 400 || isSentElsewhere(status, location, target, failure.cookie !== null) ? 'unclear' : 'success';
 }
 
 /**
  * Whoever is to come again with the password (to the canonical host, without the slash at the end) has not been looked at: 307 and 308 say so,
  * and a redirect to the path of the attempt may mean it, unless the cookie of a success has been set.
  */
-function isSentElsewhere(status: number, location: string, path: string, isProven: boolean): boolean {
+function isSentElsewhere(status: number, location: string, target: LoginTarget, isProven: boolean): boolean {
   if (status === 307 || status === 308) return true;
-  return status >= 300 && location !== '' && !isProven && isSameLogin(path, foldLoginPath(pathOf(location)));
+  return status >= 300 && location !== '' && !isProven && isSameLogin(target, foldLoginPath(pathOf(location)));
 }
 
 /** A cookie without a value is one that is taken away. */

@@ -7,7 +7,7 @@ import type {ResponseHead} from '#src/http1/response-head.ts';
 import type {ClientIdentity} from '#src/policy/client-identity.ts';
 import {readAccount} from '#src/policy/login-account.ts';
 import {judgeLogin} from '#src/policy/login-outcome.ts';
-import {foldLoginPath, pathOfTarget} from '#src/policy/login-path.ts';
+import {readLoginTarget, type LoginTarget} from '#src/policy/login-path.ts';
 import type {PendingVerdict, Verdict, VerdictListener} from '#src/proxy/gate.ts';
 import type {LoginGuard, LoginKeys, UsedUp} from '#src/proxy/login-guard.ts';
 import type {RequestBody} from '#src/proxy/request-body.ts';
@@ -22,8 +22,7 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
   #keys: LoginKeys | null = null;
   #listener: VerdictListener | null = null;
   #user = '';
-  /** Folded. */
-  #path = '';
+  #target: LoginTarget | null = null;
 
   constructor(guard: LoginGuard, head: RequestHead) {
     super();
@@ -38,7 +37,7 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
     if (client === null) throw new Error('an admitted request has a client');
     this.isBegun = true;
     this.#user = facts.user;
-    this.#path = foldLoginPath(pathOfTarget(facts.normalTarget));
+    this.#target = readLoginTarget(facts.normalTarget);
     const guard = this.#guard;
     const usedUp = guard.findUsedUp(client);
     if (usedUp !== null) return this.#limit(usedUp, client, facts);
@@ -113,9 +112,9 @@ export class LoginAttempt extends Deadlined implements PendingVerdict {
   }
 
   onResponse(head: ResponseHead): void {
-    const keys = this.#keys;
-    if (keys === null) return;
-    const outcome = judgeLogin(head, this.#guard.snapshot.failure, this.#path);
+    const keys = this.#keys, target = this.#target;
+    if (keys === null || target === null) return;
+    const outcome = judgeLogin(head, this.#guard.snapshot.failure, target);
     if (outcome === 'failure') {
       this.#keys = null;
       this.#guard.count('failed', 'none', keys.client);

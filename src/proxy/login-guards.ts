@@ -1,6 +1,6 @@
 /** The login guards of a customer, by the path that they guard and by name. */
 import type {LoginGuardSnapshot} from '#src/config/snapshot.ts';
-import {foldLoginPath, isProgram, pathOfTarget, spellingsOf} from '#src/policy/login-path.ts';
+import {foldLoginPath, isInQuery, isProgram, readLoginTarget, spellingsOf} from '#src/policy/login-path.ts';
 import {LoginGuard, type LoginGuardParts} from '#src/proxy/login-guard.ts';
 
 /** Null where there are none. */
@@ -15,6 +15,7 @@ export function createLoginGuardsBuilder(parts: LoginGuardParts): LoginGuardsBui
 
 export class LoginGuards {
   readonly #guards = new Map<string, LoginGuard[]>();
+  readonly #paths: (readonly [path: string, guard: LoginGuard])[] = [];
   /** Those of paths that are programs, with a slash at the end. */
   readonly #programs: (readonly [prefix: string, guard: LoginGuard])[] = [];
   readonly #named: ReadonlyMap<string, LoginGuard>;
@@ -26,6 +27,7 @@ export class LoginGuards {
     for (const guard of guards) {
       for (const path of guard.snapshot.paths.map(foldLoginPath)) {
         this.#guards.set(path, [...this.#guards.get(path) ?? [], guard]);
+        this.#paths.push([path, guard]);
         if (isProgram(path)) this.#programs.push([`${path}/`, guard]);
       }
     }
@@ -36,9 +38,10 @@ export class LoginGuards {
     if (!this.#methods.has(method)) return null;
     const named = ofRoute === null ? undefined : this.#named.get(ofRoute);
     if (named?.snapshot.methods.includes(method) === true) return named;
-    const path = foldLoginPath(pathOfTarget(target));
+    const login = readLoginTarget(target), {path} = login;
     const found = spellingsOf(path).flatMap((spelling) => this.#guards.get(spelling) ?? []);
     const programs = this.#programs.filter(([prefix]) => path.startsWith(prefix)).map(([, guard]) => guard);
-    return [...found, ...programs].find(({snapshot}) => snapshot.methods.includes(method)) ?? null;
+    const inQuery = login.inQuery.size === 0 ? [] : this.#paths.filter(([other]) => isInQuery(login, other)).map(([, guard]) => guard);
+    return [...found, ...programs, ...inQuery].find(({snapshot}) => snapshot.methods.includes(method)) ?? null;
   }
 }
