@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {describe, test, type TestContext} from 'node:test';
 import type {BasicAuthSnapshot, CustomerSnapshot, RouteSnapshot} from '#src/config/snapshot.ts';
+import {formatScryptHash} from '#src/config/password-hash.ts';
 import {LIMITS} from '#src/core/limits.ts';
 import {assertServes, attack, PROBE} from '#test/support/attack.ts';
 import {authorization, basic, bcryptHash, scryptHash} from '#test/access/passwords.ts';
@@ -14,6 +15,8 @@ import {acme, route, site} from '#test/support/snapshots.ts';
 
 const USERS = {alice: scryptHash('wonderland'), bob: bcryptHash('builder:1'), zoe: scryptHash('pässword')};
 const STAFF = basic(USERS);
+/** As costly as the configuration lets them be; no password is known to fit. */
+const DEAR_BCRYPT = `$2b$13$${'a'.repeat(53)}`, DEAR_SCRYPT = formatScryptHash({cost: 2 ** 16, blockSize: 8, parallelization: 4, salt: Buffer.alloc(16), key: Buffer.alloc(32)});
 
 interface Stage {
   readonly proxy: ProxyHarness;
@@ -160,6 +163,18 @@ describe('what guessing costs', () => {
 });
 
 describe('while a password is checked', () => {
+  for (const [kind, hash] of [['bcrypt', DEAR_BCRYPT], ['scrypt', DEAR_SCRYPT]] as const) {
+    test(`the thread serves others: a request that came later is answered first (${kind})`, async (context) => {
+      const {proxy} = await start(context, basic({alice: hash}));
+      const [checked, other] = await Promise.all([proxy.connect(context), proxy.connect(context)]), answers: string[] = [];
+      const verdict = ask(checked, authorization('alice', 'wrong')).then((response) => answers.push(`checked: ${statusOf(response)}`));
+      await eventually('the first request is there', () => proxy.counter('requests') === 1);
+      answers.push(`other: ${statusOf(await ask(other, '', 'GET /probe HTTP/1.1'))}`);
+      await verdict;
+      assert.deepEqual(answers, ['other: 200', 'checked: 401']);
+    });
+  }
+
   test('the body waits, and reaches the application whole', async (context) => {
     const {proxy, upstream} = await start(context, STAFF, {requestBufferBytes: 16 * 1024});
     const client = await proxy.connect(context);
