@@ -6,7 +6,8 @@ import tls from 'node:tls';
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {spawnTorwart, type TorwartProcess} from '#test/cli/fixtures/torwart-process.ts';
+import {COUNTING, createCounter} from '#test/cli/fixtures/memory-count.ts';
+import {spawnTorwart} from '#test/cli/fixtures/torwart-process.ts';
 import {makeCertificate} from '#test/config/certificates.ts';
 import {createConfigFolder, customerText, NODE_TEXT} from '#test/control/fixtures/config-folder.ts';
 import {eventually} from '#test/support/eventually.ts';
@@ -17,23 +18,6 @@ const RESPONSE_BYTES = 1024 * MIB;
 const COST_BYTES_MAX = 2 * MIB;
 /** Far more than the kernel takes for both connections, so that the proxy has to wait and to go on often. */
 const READ_BYTES = 96 * MIB, PIECE_BYTES = 64 * 1024;
-
-/** The proxy thread counts when it is asked: after a collection, what its heap and its buffers hold is what is in use, and nothing else. */
-const COUNTING = `
-  import {BroadcastChannel, threadId} from "node:worker_threads";
-  import {setFlagsFromString} from "node:v8";
-  import {runInNewContext} from "node:vm";
-  import {writeSync} from "node:fs";
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc"), channel = new BroadcastChannel("count");
-  channel.unref();
-  if (threadId === 0) process.on("SIGUSR2", () => channel.postMessage(null));
-  else channel.onmessage = () => {
-    collect();
-    const {heapUsed, external} = process.memoryUsage();
-    writeSync(2, JSON.stringify({msg: "counted", bytes: heapUsed + external}) + "\\n");
-  };
-`;
 
 interface Application {
   readonly port: number;
@@ -66,15 +50,6 @@ async function startApplication(context: TestContext): Promise<Application> {
     for (const socket of sending) socket.destroy();
   });
   return {port: (server.address() as net.AddressInfo).port, sending};
-}
-
-function createCounter(torwart: TorwartProcess): () => Promise<number> {
-  const state = {times: 0};
-  return async () => {
-    state.times++;
-    torwart.child.kill('SIGUSR2');
-    return (await torwart.waitForLine('"counted"', state.times))['bytes'] as number;
-  };
 }
 
 /** Reads so many bytes, and leaves the rest where it is. */
@@ -118,12 +93,12 @@ for (const scheme of ['http', 'https'] as const) {
     // What is made once for everybody is there before.
     for (let i = 0; i < 3; i++) await read(await open('/small'), 100);
     const count = createCounter(torwart);
-    const before = await count();
+    const before = (await count()).bytes;
     const client = await open('/large');
     const [sender] = application.sending;
     assert.ok(sender !== undefined);
     const costs: number[] = [];
-    const counted = async (): Promise<void> => void costs.push(await count() - before);
+    const counted = async (): Promise<void> => void costs.push((await count()).bytes - before);
     await standstill(() => sender.bytesWritten - sender.writableLength);
     await counted();
     for (let bytes = 0; bytes < READ_BYTES; bytes += READ_BYTES / 12) {

@@ -123,6 +123,7 @@ describe('siblings', () => {
   });
 });
 
+/** How much is read from applications; what that costs in memory is counted in test/cli/unread-streams.test.ts. */
 describe('backpressure', () => {
   /** What has left the application and is in no buffer of the kernel any more: the proxy has read it. */
   function bytesRead(upstream: FakeUpstream): number {
