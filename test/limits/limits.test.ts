@@ -75,6 +75,8 @@ const KEYS: readonly (readonly [what: string, limits: Limits, same: readonly Ask
   ['route at the node', {node: [limit('l', INTERVAL_MS, 1, {key: 'route'})]}, [{}, {path: '/deeper', client: '203.0.113.2'}], [{path: '/other'}, {host: 'second.test'}]],
   ['route of a customer', {customer: [limit('l', INTERVAL_MS, 1, {key: 'route'})]}, [{}, {path: '/deeper', client: '203.0.113.2'}], [{path: '/other'}, {host: 'second.test'}]],
   ['route itself', {route: [limit('l', INTERVAL_MS, 1, {key: 'route'})]}, [{}, {client: '203.0.113.2'}], [{path: '/other'}]],
+  ['customer of a route', {route: [limit('l', INTERVAL_MS, 1, {key: 'customer'})]}, [{}, {path: '/deeper', host: 'a.acme.test', client: '203.0.113.2'}], [{path: '/other'}, {host: 'second.test'}, {host: 'globex.test'}]],
+  ['host of a route', {route: [limit('l', INTERVAL_MS, 1, {key: 'host'})]}, [{}, {path: '/deeper', client: '203.0.113.2'}], [{path: '/other'}, {host: 'a.acme.test'}, {host: 'second.test'}]],
   ['header', {customer: [limit('l', INTERVAL_MS, 1, {key: 'header', keyName: 'x-api-key'})]},
     [{fields: 'x-api-key: a\r\n'}, {fields: 'X-API-Key:   a\r\n', client: '203.0.113.2'}], [{fields: 'x-api-key: b\r\n'}]],
   ['header at the node', {node: [limit('l', INTERVAL_MS, 1, {key: 'header', keyName: 'x-api-key'})]},
