@@ -108,15 +108,15 @@ function routeStage(hostCount: number): Stage {
   };
 }
 
-function limitStage(): Stage {
+function limitStage(name: string, key: 'client' | 'header', keyName: string): Stage {
   const hash = new KeyedHash(Buffer.alloc(32, 7)), client = makeClient(hash);
-  const snapshot = {name: 'per-client', key: 'client', keyName: '', intervalMs: 1e-3, burst: 1_000_000, isEnforced: true, isFleetWide: false, isAnnounced: false} as const;
+  const snapshot = {name: 'limit', key, keyName, intervalMs: 1e-3, burst: 1_000_000, isEnforced: true, isFleetWide: false, isAnnounced: false} as const;
   const limits = compileLimits('', '', [snapshot], {tables: new RateTables(RateTables.createBuffers(65_536)), hash, fleet: new FleetScope(new FleetLedger(new SharedArrayBuffer(FleetLedger.byteLength(8))), null)}).onArrival;
   const {fields} = parsedRequest(), request = {client, host: HOST, site: null, route: null, limit: '', retryAfterMs: 0, rateLimitLines: ''};
   const observe = (): void => undefined;
   let nowMs = 0;
   return {
-    name: 'take a token of one limit', operations: 200_000,
+    name, operations: 200_000,
     run: operations => {
       let sum = 0;
       for (let i = 0; i < operations; i++) sum += Number(takeLimits(limits, request, fields, nowMs += 0.01, observe));
@@ -226,7 +226,7 @@ function logStage(): Stage {
 export function createStages(): readonly Stage[] {
   const {request, response} = headStages();
   return [
-    parseRequestStage(), limitStage(), routeStage(10_000), routeStage(100_000), ...request, pickStage(), parseResponseStage(), ...response,
+    parseRequestStage(), limitStage('take a token of one limit', 'client', ''), limitStage('take a token of a limit by header', 'header', 'sec-fetch-site'), routeStage(10_000), routeStage(100_000), ...request, pickStage(), parseResponseStage(), ...response,
     decodeChunksStage(), logStage(),
   ];
 }

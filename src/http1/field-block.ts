@@ -51,6 +51,11 @@ export class FieldBlock {
     return this.text.slice(this.#offsets[at + NAME_START], this.#offsets[at + NAME_END]);
   }
 
+  nameLength(index: number): number {
+    const at = index * STRIDE;
+    return (this.#offsets[at + NAME_END] as number) - (this.#offsets[at + NAME_START] as number);
+  }
+
   value(index: number): string {
     const at = index * STRIDE;
     return this.text.slice(this.#offsets[at + VALUE_START], this.#offsets[at + VALUE_END]);

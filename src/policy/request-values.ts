@@ -8,7 +8,7 @@ const BASIC = 'basic ';
 export function findOnlyField(fields: FieldBlock, name: string): string | null {
   let found: string | null = null;
   for (let i = 0; i < fields.count; i++) {
-    if (fields.name(i).toLowerCase() !== name) continue;
+    if (fields.nameLength(i) !== name.length || fields.name(i).toLowerCase() !== name) continue;
     if (found !== null) return null;
     found = fields.value(i);
   }
