@@ -29,9 +29,10 @@ test('totals of all threads are added up, one for each stage and detection of th
 
 test('what is done to somebody is in the audit log, and single failures are not', () => {
   const {log, lines} = createLogLines();
-  new LoginBook(log).add([event({}), event({stage: 'failed', detection: 'none'}), event({stage: 'banned'})]);
+  new LoginBook(log).add([event({}), event({stage: 'failed', detection: 'none'}), event({stage: 'banned'}), event({stage: 'delayed', detection: 'brute_force'})]);
   assert.deepEqual(lines.map(({msg, audit, customer, guard, stage, detection, client, count}) => ({msg, audit, customer, guard, stage, detection, client, count})), [
     {msg: 'logins are refused', audit: 'login', ...event({})},
     {msg: 'a client is banned for its logins', audit: 'login', ...event({stage: 'banned'})},
+    {msg: 'logins are delayed', audit: 'login', ...event({stage: 'delayed', detection: 'brute_force'})},
   ]);
 });

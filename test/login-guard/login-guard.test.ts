@@ -175,16 +175,21 @@ describe('what counts', () => {
 describe('what is done', () => {
   test('attempts wait longer and longer, and hold no connection to the application', async (context) => {
     const stage = await start(context, {delayMaxMs: 4_000, pairFailures: 5, clientFailures: 100});
+    const {upstream} = stage;
+    // No idle connection is left that an attempt could hold unseen.
+    upstream.respond = (request) => application(request).replace('\r\n', '\r\nconnection: close\r\n');
     const connection = await stage.proxy.connect(context);
     assert.deepEqual(await statusesOf(connection, repeat(3, () => ({}))), [401, 401, 401]);
+    await eventually('their connections are closed', () => upstream.openConnections === 0);
     connection.send(attemptText({}));
     await eventually('the attempt waits', () => stage.proxy.counter('requests') === 4);
     await settle();
-    assert.equal(stage.upstream.requests.length, 3);
     stage.proxy.passAlmost(2_000);
-    assert.equal(connection.received, '');
+    await settle();
+    assert.deepEqual([connection.received, upstream.requests.length, upstream.peers.length], ['', 3, 3], 'nothing is sent, and nothing dialled');
     stage.proxy.passRest();
     assert.equal(statusOf(await connection.response()), 401);
+    assert.equal(upstream.peers.length, 4);
     assert.deepEqual(counted(stage), {'failed none': 4, 'delayed brute_force': 1});
   });
 
@@ -197,11 +202,12 @@ describe('what is done', () => {
     const attempts = repeat(LIMITS.loginsDelayedPerCustomerMax + 1, (index) => ({client: `203.0.${index >> 8}.${index & 255}`}));
     const connection = await proxy.connect(context);
     assert.deepEqual(new Set(await statusesOf(connection, attempts)), new Set([401]));
+    const dialled = upstream.peers.length;
     const waiting = await Promise.all(attempts.map(() => proxy.connect(context)));
     for (const [index, client] of waiting.entries()) client.send(attemptText(attempts[index] ?? {}));
     await eventually('one is refused', () => proxy.fault('login_limited') === 1);
     await settle();
-    assert.equal(upstream.requests.length, attempts.length, 'the others wait');
+    assert.deepEqual([upstream.requests.length, upstream.peers.length], [attempts.length, dialled], 'the others wait, and hold no connection');
     const [neighbour] = attempts;
     const elsewhere = (attempt: Attempt): string => attemptText(attempt).replace('acme.test', 'other.test');
     connection.send(elsewhere(neighbour ?? {}));
