@@ -50,3 +50,8 @@ test('an encoded slash is found in both spellings', () => {
 function decodeOnce(text: string): string {
   return text.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
 }
+
+test('a segment of semicolons, which a quadratic reader never gets over', () => {
+  const path = `/a${';'.repeat(8000)}b`;
+  for (let i = 0; i < 1000; i++) assert.equal(normaliseTarget(path, true), path);
+});

@@ -1,6 +1,7 @@
 /** The path of a login in all the spellings that some application takes for it. */
 import assert from 'node:assert/strict';
 import {describe, test} from 'node:test';
+import {readLoginTarget} from '#src/policy/login-path.ts';
 import {GUARD, application, start, statusesOf, type Attempt} from '#test/login-guard/stage.ts';
 
 describe('the same path', () => {
@@ -45,4 +46,12 @@ test('to be sent from the query to the path is no success', async (context) => {
   const connection = await stage.proxy.connect(context);
   const round: readonly Attempt[] = [{}, {target: '/?/login'}];
   assert.deepEqual(await statusesOf(connection, [...round, ...round, ...round, ...round]), [401, 302, 401, 302, 401, 302, 401, 429]);
+});
+
+test('targets full of what is folded, which a quadratic reader never gets over', () => {
+  for (const piece of ['.', ' ', ';', '/(a(', '.ph', 'q=a&', '& ', '%2e']) {
+    const long = piece.repeat(4000 / piece.length);
+    for (let i = 0; i < 500; i++) assert.equal(readLoginTarget(`/x?${long}x`).path, '/x');
+    for (let i = 0; i < 500; i++) assert.ok(readLoginTarget(`/a${long}x`).path.startsWith('/a'));
+  }
 });
