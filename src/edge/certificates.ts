@@ -54,9 +54,12 @@ export class Certificates {
   readonly #byName = new Map<string, CertificateEntry[]>();
   readonly #byCustomer = new Map<string, readonly CertificateEntry[]>();
   readonly #report: CertificateReport;
+  readonly #findOwner: (host: string) => string | undefined;
 
-  constructor(report: CertificateReport) {
+  /** @param findOwner the customer whose host it is */
+  constructor(report: CertificateReport, findOwner: (host: string) => string | undefined) {
     this.#report = report;
+    this.#findOwner = findOwner;
   }
 
   assign(customer: string, snapshots: readonly CertificateSnapshot[]): void {
@@ -86,11 +89,16 @@ export class Certificates {
     this.#byCustomer.delete(customer);
   }
 
-  /** @param serverName lower case */
+  /**
+   * Several customers may have a certificate for a name, that of the hoster's own domain for example: whoever owns the host is served with its own.
+   * @param serverName lower case
+   */
   find(serverName: string): NamedCertificate | undefined {
-    const exact = this.#byName.get(serverName)?.[0];
-    if (exact !== undefined) return exact;
     const dot = serverName.indexOf('.');
-    return dot > 0 ? this.#byName.get(`*${serverName.slice(dot)}`)?.[0] : undefined;
+    const exact = this.#byName.get(serverName) ?? [], wildcard = dot > 0 ? this.#byName.get(`*${serverName.slice(dot)}`) ?? [] : [];
+    const first = exact[0] ?? wildcard[0];
+    if (first === undefined || exact.length + wildcard.length === 1) return first;
+    const owner = this.#findOwner(serverName), isOwn = ({customer}: CertificateEntry): boolean => customer === owner;
+    return exact.find(isOwn) ?? wildcard.find(isOwn) ?? first;
   }
 }

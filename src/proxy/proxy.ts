@@ -78,7 +78,7 @@ export class Proxy {
     this.#environment = environment;
     this.#certificates = new Certificates((customer, names, error) => environment.log('error', 'a certificate cannot be used: clients that ask for it are refused', {
       customer, names: names.join(' '), reason: String(error instanceof Error && 'code' in error ? error.code : error),
-    }));
+    }), (host) => tables.hosts.find(host)?.customer.name);
     this.#clock = clock;
     this.#wheel = wheel;
     const timeMeter = new TimeMeter(clock, reportBug);

@@ -51,6 +51,20 @@ async function refuse(context: TestContext, options: ConnectionOptions, fault: F
   return client;
 }
 
+test('customers that have a certificate of one name in common are each served with their own', async (context) => {
+  const NAMES = ['*.hoster.test'], pair = await makeCertificate(NAMES);
+  const owner = (name: string): typeof CUSTOMERS[number] => customer(name, {
+    certificates: [certificate(pair, NAMES)], pools: [pool('app', [upstream.port])], sites: [site([`${name}.hoster.test`], [route('/')])],
+  });
+  const shared = await ProxyHarness.start(context, {...OPTIONS, customers: [owner('one'), owner('two'), owner('three')]});
+  for (const name of ['three', 'one', 'two']) {
+    const host = `${name}.hoster.test`, client = await shared.connectTls(context, {servername: host});
+    assert.equal(statusOf(await get(client, host)), 200, host);
+    assert.equal(shared.connectionsOf(name), 1, 'and its places are those of that customer');
+    assert.equal(statusOf(await get(client, name === 'one' ? 'two.hoster.test' : 'one.hoster.test')), 421, 'not with that of another');
+  }
+});
+
 describe('names', () => {
   for (const [servername, names] of [
     ['acme.test', 'DNS:acme.test, DNS:*.acme.test'], ['ACME.test', 'DNS:acme.test, DNS:*.acme.test'], ['a.acme.test', 'DNS:acme.test, DNS:*.acme.test'],
