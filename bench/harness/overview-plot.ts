@@ -1,5 +1,5 @@
 /** One plot of all scenarios: how Torwart stands to each peer, on an axis of ratios. Pure. */
-import {ratioOfColumn, type Results, type ScenarioResult} from './results.ts';
+import {ratioOfColumn, type ScenarioResult} from './results.ts';
 import type {Spread} from './statistics.ts';
 import {svgDocument, svgText} from './svg.ts';
 
@@ -77,7 +77,7 @@ function drawHead(bottom: number): string[] {
 }
 
 /** Of the scenarios that measure what a request costs, against at least one of the peers. */
-export function drawOverview({scenarios}: Results): string {
+export function drawOverview(scenarios: readonly ScenarioResult[]): string {
   const rows = scenarios.filter(scenario => ratiosOf(scenario).some(ratio => ratio !== null));
   const bottom = HEAD + rows.length * ROW;
   return svgDocument(WIDTH, bottom + BOTTOM, [...drawHead(bottom), ...rows.flatMap((scenario, index) => drawRow(scenario, HEAD + index * ROW))]);

@@ -13,7 +13,7 @@ export function describeResults(results: Results, date: string): Map<string, str
   const plots = new Map([OVERVIEW, ...groups].map(group => [group, `${date}-${group}.svg`]));
   return new Map([
     [`${date}.md`, formatMarkdown(results, date, plots)],
-    [`${date}-${OVERVIEW}.svg`, drawOverview(results)],
+    [`${date}-${OVERVIEW}.svg`, drawOverview(results.scenarios)],
     ...groups.map((group): [string, string] => [`${date}-${group}.svg`, drawPlot(results.scenarios.filter(scenario => scenario.group === group))]),
   ]);
 }
@@ -26,8 +26,20 @@ const HEADLINE_PEERS: readonly string[] = ['nginx', 'haproxy', 'http-proxy-3'];
 const EQUAL_PEERS: readonly string[] = ['nginx', 'nginx-stock', 'haproxy', 'haproxy-stock', 'torwart', 'torwart-1-host'];
 const BARE_PEERS: readonly string[] = ['nginx-bare', 'haproxy-bare', 'caddy', 'http-proxy-3', 'fast-proxy', 'node-undici', 'node-relay'];
 
+/** The newest result of each scenario, and the date of the results file that it is from: what has not been measured again stands as it was. */
+export type Newest = ReadonlyMap<ScenarioResult, string>;
+
+function datesOf(newest: Newest): string[] {
+  return [...new Set(newest.values())].sort().reverse();
+}
+
+function linkTo(date: string, folder: string): string {
+  return `[${date}.md](${folder}${date}.md)`;
+}
+
 /** A row a scenario, a column a peer: ratios of the column `key`, or of what the scenario is about. Peers without any ratio are left out. */
-function ratioTable(scenarios: readonly ScenarioResult[], peers: readonly string[], key: string | null): string[] {
+function ratioTable(newest: Newest, peers: readonly string[], key: string | null): string[] {
+  const scenarios = [...newest.keys()], hasDates = datesOf(newest).length > 1;
   const columnOf = (scenario: ScenarioResult): ScenarioResult['columns'][number] | undefined =>
     key === null ? scenario.columns[0] : scenario.columns.find(column => column.key === key);
   const ratioOf = (scenario: ScenarioResult, peer: string): string => {
@@ -39,9 +51,10 @@ function ratioTable(scenarios: readonly ScenarioResult[], peers: readonly string
   const rows = scenarios.flatMap((scenario): Row[] => {
     const [subject] = scenario.contestants, column = columnOf(scenario), spread = subject === undefined || column === undefined ? null : spreadOfColumn(subject, column);
     if (column === undefined || spread === null || !shown.some(peer => ratioOf(scenario, peer) !== '')) return [];
-    return [[scenario.title, `${formatValue(spread.median, column.unit)} ${column.label}`, ...shown.map(peer => ratioOf(scenario, peer))]];
+    const date = hasDates ? [newest.get(scenario) ?? ''] : [];
+    return [[scenario.title, `${formatValue(spread.median, column.unit)} ${column.label}`, ...shown.map(peer => ratioOf(scenario, peer)), ...date]];
   });
-  return rows.length === 0 ? [] : markdownTable([['', 'Torwart', ...shown], ...rows]);
+  return rows.length === 0 ? [] : markdownTable([['', 'Torwart', ...shown, ...(hasDates ? ['measured'] : [])], ...rows]);
 }
 
 /** Where a comparison of the time outside of the kernel says something, and with whom. */
@@ -62,20 +75,26 @@ function userTimeTable(scenarios: readonly ScenarioResult[]): string[] {
 /** Parts of documents, by name. `folder` leads from the document to the results, with a slash at its end. */
 export type Parts = Readonly<Record<string, (folder: string) => readonly string[]>>;
 
-export function resultParts(results: Results, date: string): Parts {
-  const headlines = HEADLINES.flatMap(name => results.scenarios.filter(scenario => scenario.name === name));
+export function resultParts(newest: Newest): Parts {
+  const headlines = new Map(HEADLINES.flatMap(name => [...newest].filter(([scenario]) => scenario.name === name)));
+  const source = (folder: string): string => datesOf(newest).map(date => linkTo(date, folder)).join(' and ');
   return {
     'bench-overview': folder => [
-      `![Requests per CPU second, Torwart divided by its peers](${folder}${date}-${OVERVIEW}.svg)`, '',
+      `![Requests per CPU second, Torwart divided by its peers](${folder}${OVERVIEW}.svg)`, '',
       ...ratioTable(headlines, HEADLINE_PEERS, null), '',
-      `From [${date}.md](${folder}${date}.md): the median of the rounds, with the smallest and the largest. Above 1, Torwart is the better one.`,
+      `From ${source(folder)}: the median of the rounds, with the smallest and the largest. Above 1, Torwart is the better one.`,
     ],
-    'bench-equal': () => ratioTable(results.scenarios, EQUAL_PEERS, null),
-    'bench-bare': () => ratioTable(results.scenarios, BARE_PEERS, null),
-    'bench-p99': () => ratioTable(results.scenarios, EQUAL_PEERS, 'p99Us'),
-    'bench-user': () => userTimeTable(results.scenarios),
-    'bench-source': folder => [`From [${date}.md](${folder}${date}.md).`],
+    'bench-equal': () => ratioTable(newest, EQUAL_PEERS, null),
+    'bench-bare': () => ratioTable(newest, BARE_PEERS, null),
+    'bench-p99': () => ratioTable(newest, EQUAL_PEERS, 'p99Us'),
+    'bench-user': () => userTimeTable([...newest.keys()]),
+    'bench-source': folder => [`From ${source(folder)}.`],
   };
+}
+
+/** The plot that goes with the above. */
+export function drawNewest(newest: Newest): readonly [file: string, text: string] {
+  return [`${OVERVIEW}.svg`, drawOverview([...newest.keys()])];
 }
 
 export function stageParts(results: StageResults, date: string): Parts {

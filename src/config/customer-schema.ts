@@ -157,7 +157,7 @@ export const customerSchema = checked(section({
   weight: integer(1, 1000).prefault(1).describe('Share of what the node is short of, in relation to the other customers, see [fairness.md](fairness.md#shares).'),
   networks: z.array(internalNetwork).min(1).max(100).describe("Where the customer's servers may live: internal networks that overlap with no other customer's."),
   source_address: sourceAddressSection.optional().describe("Addresses of this machine that the customer's servers are connected to from, by traffic and probes, so that internal firewalls can tell customers apart. They belong to no other customer. Default: what the system chooses."),
-  certificates: z.array(certificate).max(1000).prefault([]).describe('Certificates. If there are any, they must cover every host of the customer.'),
+  certificates: z.array(certificate).max(1000).prefault([]).describe('Certificates. If there are any, they must cover every host of the customer. Customers may have the same one (of the domain of the hoster, say): each is served with its own.'),
   pools: z.record(name, pool).prefault({}).describe('Groups of servers that serve the same, by name.'),
   auth: authSection,
   login_guards: loginGuardsSection.describe('Failed logins are counted, slowed down and stopped, see [login-guard.md](login-guard.md).'),

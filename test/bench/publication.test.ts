@@ -29,7 +29,7 @@ function results(...scenarios: ScenarioResult[]): Results {
   };
 }
 
-const PARTS = resultParts(results(scenario('get-c64', 80)), '2026-01-02');
+const PARTS = resultParts(new Map([[scenario('get-c64', 80), '2026-01-02']]));
 
 describe('what states numbers', () => {
   it('agrees with the results files: npm run bench:publish', () => {
@@ -50,6 +50,13 @@ describe('what states numbers', () => {
     const {machine, versions} = results(), parts = stageParts({machine, versions, stages: [{name: 'parse', samples: [90, 100, 120]}]}, '2026-01-03');
     const text = publish('<!-- bench-stages -->\n<!-- /bench-stages -->\n', 'there/', parts);
     assert.match(text, /\n\| parse \| 100 \(90 to 120\) \|\n\nFrom \[2026-01-03-stages\.json\]\(there\/2026-01-03-stages\.json\)\.\n<!--/);
+  });
+
+  it('says from when each scenario is where they were not measured on one day', () => {
+    const parts = resultParts(new Map([[scenario('get-c64', 80), '2026-01-02'], [scenario('tls-get', 70), '2026-01-05']]));
+    const text = publish('<!-- bench-equal -->\n<!-- /bench-equal -->\n<!-- bench-source -->\n<!-- /bench-source -->\n', 'there/', parts);
+    assert.match(text, /\| measured \|\n.*\n\| the get-c64 .* \| 2026-01-02 \|\n\| the tls-get .* \| 2026-01-05 \|\n/);
+    assert.match(text, /From \[2026-01-05\.md\]\(there\/2026-01-05\.md\) and \[2026-01-02\.md\]/);
   });
 
   it('has a name that is known', () => {
