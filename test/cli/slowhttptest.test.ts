@@ -17,6 +17,8 @@ const NETWORK = 37;
 const SLOW = 2000;
 /** Of each fast client while all slow ones are there. */
 const ASKED_MEANWHILE = 100;
+/** Longer than the last of the slow clients are borne, even where gigabytes take their time. */
+const LASTS_SECONDS = 120;
 /** They ask often, but leave the attack the time to be one. */
 const PAUSE_MS = 5;
 /** The last ones may have read some bytes more, and have a little longer. */
@@ -129,14 +131,14 @@ for (const {name, path, fault, patience, args} of ATTACKS) {
     const fast = [new FastClient(port, '127.0.0.2', true), new FastClient(port, '127.0.0.3', false)];
     const stopFast = () => Promise.all(fast.map((client) => client.stop()));
     context.after(stopFast);
-    const slow = spawn('slowhttptest', [...args, '-c', String(SLOW), '-r', '1000', '-l', '60', '-p', '30', '-v', '0', '-u', `http://localhost:${port}${path}`], {stdio: 'ignore'});
+    const slow = spawn('slowhttptest', [...args, '-c', String(SLOW), '-r', '1000', '-l', String(LASTS_SECONDS), '-p', '30', '-v', '0', '-u', `http://localhost:${port}${path}`], {stdio: 'ignore'});
     context.after(() => slow.kill('SIGKILL'));
     await eventually('all slow clients are there', async () => await read('torwart_connections_open') >= SLOW);
     assert.equal(await read(`torwart_faults_total{code="${fault}"}`), 0, 'none has been ended yet');
     const servedBefore = fast.map(({served}) => served);
     await eventually('the others are served meanwhile', () => fast.every(({served}, index) => served >= (servedBefore[index] ?? 0) + ASKED_MEANWHILE));
     assert.ok(await read('torwart_connections_open') >= SLOW, 'they are all still there');
-    await eventually('they are ended', async () => await read(`torwart_faults_total{code="${fault}"}`) >= ENDED);
+    await eventually('they are ended', async () => await read(`torwart_faults_total{code="${fault}"}`) >= ENDED, LASTS_SECONDS * 1000);
     await stopFast();
     assert.deepEqual(fast.flatMap(({failures}) => failures), []);
     context.diagnostic(`${fast.map(({served}) => served).join(' and ')} requests were served`);

@@ -2,8 +2,8 @@ const DEADLINE_MS = 30_000;
 const STEP_MS = 2;
 
 /** Waits until the condition holds; fails with the description when it does not come true in time. */
-export async function eventually(description: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + DEADLINE_MS;
+export async function eventually(description: string, condition: () => boolean | Promise<boolean>, withinMs = DEADLINE_MS): Promise<void> {
+  const deadlineMs = performance.now() + withinMs;
   while (!await condition()) {
     if (performance.now() > deadlineMs) throw new Error(`never came true: ${description}`);
     await new Promise((resolve) => { setTimeout(resolve, STEP_MS); });
