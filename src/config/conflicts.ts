@@ -2,7 +2,6 @@
 import {type Cidr, cidrIncludes, cidrsOverlap, parseCidr, parseCidrs} from '#src/core/ip.ts';
 import {type Complaint, type ConfigPath, quote} from '#src/config/problem.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
-import type {Change} from '#src/config/sorted-lists.ts';
 
 /** What a customer has for itself alone. */
 export type Claims = Pick<CustomerSnapshot, 'name' | 'networks' | 'sourceAddress'> & {readonly sites: readonly Pick<CustomerSnapshot['sites'][number], 'hosts'>[]};
@@ -10,8 +9,17 @@ export type Claims = Pick<CustomerSnapshot, 'name' | 'networks' | 'sourceAddress
 export interface Claimant {
   readonly file: string;
   readonly customer: Claims;
-  /** Those of `listNetworks(customer)`. */
+  /** What `listClaims(customer)` gives. */
+  readonly claimed: ClaimLists;
+}
+
+/** A reload looks at the claims of everybody: they lie side by side, and not spread over the sites. */
+export interface ClaimLists {
   readonly networks: readonly ClaimedNetwork[];
+  /** Of all sites, wildcards included. */
+  readonly hosts: readonly string[];
+  /** Those of the hosts that begin with `*.`. */
+  readonly wildcards: readonly string[];
 }
 
 /** A source address counts as a network of one address: firewalls must not take one customer for another. */
@@ -38,6 +46,9 @@ export function findConflicts<C extends Claimant>(claimants: readonly C[]): read
   return [...findSameNames(claimants), ...findSameHosts(claimants), ...findOverlaps(claimants)];
 }
 
+/** One for all: nearly nobody has any. */
+const NO_WILDCARDS: readonly string[] = [];
+
 /** With more changes, comparing each with everybody costs more than it saves. */
 export const CHANGES_COMPARED_MAX = 32;
 
@@ -45,17 +56,17 @@ export const CHANGES_COMPARED_MAX = 32;
  * Everybody who claims what one of the changed ones did not claim before, in their order. Where nobody was in conflict before these
  * changes, `findConflicts` finds the same in these as in all.
  */
-export function findContested<C extends Claimant>(claimants: readonly C[], changes: readonly Change<C>[]): readonly C[] {
+export function findContested<C extends Claimant>(claimants: readonly C[], changes: readonly (readonly [old: C | null, fresh: C | null])[]): readonly C[] {
   const names = new Set<string>(), hosts = new Set<string>(), cidrs: Cidr[] = [];
   for (const [old, fresh] of changes) {
     if (fresh === null) continue;
     if (fresh.customer.name !== old?.customer.name) names.add(fresh.customer.name);
-    const formerHosts = new Set(old?.customer.sites.flatMap((site) => site.hosts)), formerNetworks = new Set(old?.networks.map(({text}) => text));
-    for (const site of fresh.customer.sites) for (const host of site.hosts) if (!formerHosts.has(host)) hosts.add(host);
-    for (const {text, cidr} of fresh.networks) if (!formerNetworks.has(text)) cidrs.push(cidr);
+    const formerHosts = new Set(old?.claimed.hosts), formerNetworks = new Set(old?.claimed.networks.map(({text}) => text));
+    for (const host of fresh.claimed.hosts) if (!formerHosts.has(host)) hosts.add(host);
+    for (const {text, cidr} of fresh.claimed.networks) if (!formerNetworks.has(text)) cidrs.push(cidr);
   }
-  const hasHost = ({customer: {sites}}: C): boolean => sites.some((site) => site.hosts.some((host) => hosts.has(host)));
-  const hasNetwork = ({networks}: C): boolean => networks.some(({cidr}) => cidrs.some((other) => cidrsOverlap(cidr, other)));
+  const hasHost = ({claimed}: C): boolean => claimed.hosts.some((host) => hosts.has(host));
+  const hasNetwork = ({claimed}: C): boolean => claimed.networks.some(({cidr}) => cidrs.some((other) => cidrsOverlap(cidr, other)));
   // Few reloads change anything of this, and fewer all of it.
   return claimants.filter((claimant) => (names.size > 0 && names.has(claimant.customer.name))
     || (hosts.size > 0 && hasHost(claimant)) || (cidrs.length > 0 && hasNetwork(claimant)));
@@ -78,12 +89,10 @@ function findSameHosts<C extends Claimant>(claimants: readonly C[]): readonly Co
   const first = new Map<string, C>();
   const conflicts: Conflict<C>[] = [];
   for (const claimant of claimants) {
-    for (const site of claimant.customer.sites) {
-      for (const host of site.hosts) {
-        const other = first.get(host);
-        if (other === undefined) first.set(host, claimant);
-        else if (other !== claimant) conflicts.push({kind: 'host', claims: [claimOfHost(other, host), claimOfHost(claimant, host)]});
-      }
+    for (const host of claimant.claimed.hosts) {
+      const other = first.get(host);
+      if (other === undefined) first.set(host, claimant);
+      else if (other !== claimant) conflicts.push({kind: 'host', claims: [claimOfHost(other, host), claimOfHost(claimant, host)]});
     }
   }
   return conflicts;
@@ -105,7 +114,7 @@ interface NetworkClaim<C extends Claimant> extends Claim<C>, ClaimedNetwork {}
 function findOverlaps<C extends Claimant>(claimants: readonly C[]): readonly Conflict<C>[] {
   const claims: NetworkClaim<C>[] = [];
   for (const claimant of claimants) {
-    for (const {path, text, cidr} of claimant.networks) claims.push({claimant, path, text, cidr});
+    for (const {path, text, cidr} of claimant.claimed.networks) claims.push({claimant, path, text, cidr});
   }
   claims.sort((a, b) => compareCidrs(a.cidr, b.cidr));
   const conflicts: Conflict<C>[] = [];
@@ -119,7 +128,14 @@ function findOverlaps<C extends Claimant>(claimants: readonly C[]): readonly Con
   return conflicts;
 }
 
-export function listNetworks({networks, sourceAddress}: Claims): readonly ClaimedNetwork[] {
+export function listClaims(claims: Claims): ClaimLists {
+  const [first, ...others] = claims.sites.map((site) => site.hosts);
+  const hosts = others.length === 0 ? first ?? [] : claims.sites.flatMap((site) => site.hosts);
+  const wildcards = hosts.filter((host) => host.startsWith('*.'));
+  return {networks: listNetworks(claims), hosts, wildcards: wildcards.length === 0 ? NO_WILDCARDS : wildcards};
+}
+
+function listNetworks({networks, sourceAddress}: Claims): readonly ClaimedNetwork[] {
   const claimed: ClaimedNetwork[] = [];
   const claim = (text: string | null, path: ConfigPath): void => {
     const cidr = text === null ? null : parseCidr(text);
@@ -165,16 +181,14 @@ export function holds<C extends Claimant>({kind, claims}: Conflict<C>, held: Cus
 export function findShadowedHosts<C extends Claimant>(claimants: readonly C[]): readonly {readonly claim: Claim<C>; readonly wildcard: Claim<C>}[] {
   const wildcards = new Map<string, C>();
   for (const claimant of claimants) {
-    for (const {hosts} of claimant.customer.sites) {
-      for (const host of hosts) if (host.startsWith('*.')) wildcards.set(host.slice(1), claimant);
-    }
+    for (const host of claimant.claimed.wildcards) wildcards.set(host.slice(1), claimant);
   }
   if (wildcards.size === 0) return [];
-  return claimants.flatMap((claimant) => claimant.customer.sites.flatMap(({hosts}) => hosts.flatMap((host) => {
+  return claimants.flatMap((claimant) => claimant.claimed.hosts.flatMap((host) => {
     const suffix = findSuffix(host, wildcards);
     const owner = suffix === undefined ? undefined : wildcards.get(suffix);
     return owner === undefined || owner === claimant ? [] : [{claim: claimOfHost(claimant, host), wildcard: claimOfHost(owner, `*${suffix}`)}];
-  })));
+  }));
 }
 
 /** The longest suffix of the host, beginning with a dot, that is among these. */

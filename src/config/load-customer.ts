@@ -8,7 +8,7 @@ import path from 'node:path';
 import {type CertificateWish, listCertificates} from '#src/config/certificate-wishes.ts';
 import {CERTIFICATE_FILE_BYTES_MAX, type CertificateResult, compileCertificate, compileRoots, expiryOf} from '#src/config/certificates.ts';
 import {compileCustomer, type NodeContext} from '#src/config/compile-customer.ts';
-import {type Claimant, type Claims, listNetworks} from '#src/config/conflicts.ts';
+import {type Claimant, type Claims, listClaims} from '#src/config/conflicts.ts';
 import {type CustomerInput, customerSchema} from '#src/config/customer-schema.ts';
 import {CONFIG_FILE_BYTES_MAX, type Locate, parseConfigDocument} from '#src/config/document.ts';
 import {type FileSource, isSameContent, type ReadResult} from '#src/config/file-source.ts';
@@ -141,7 +141,7 @@ async function makeCustomer(file: string, read: ReadResult, loading: CustomerLoa
   const claimant: ClaimingFile = {
     file, placement, locate: document.locate,
     customer: placement.isLost(['customer']) ? {...claims, name: file} : claims,
-    networks: listNetworks(claims),
+    claimed: listClaims(claims),
   };
   return toResult({...named, customer, claimant, origin: {...origin, certificates, userFiles}}, report);
 }

@@ -21,7 +21,12 @@ export interface LoadOptions {
   readonly machine: Machine;
   /** Unix time, for warnings about certificates. */
   readonly nowMs: number;
+  /** Called all the time; by default loading is one stretch as far as files do not have to be read. */
+  readonly rest?: Rest;
 }
+
+/** Gives way to others where that is due. */
+export type Rest = () => Promise<void>;
 
 export interface ConfigResult {
   /** Null where there is any problem at all. */
@@ -44,32 +49,39 @@ export interface ConfigResult {
  * @param before an earlier result for the same node file: customer files that have not changed since are not read and made again
  */
 export async function loadConfig(nodeFile: string, source: FileSource, options: LoadOptions, before: ConfigResult | null = null): Promise<ConfigResult> {
+  const {machine, nowMs, rest = () => Promise.resolve()} = options;
   const read = await source.readText(nodeFile, CONFIG_FILE_BYTES_MAX);
-  if (!read.ok) return combine(null, reportUnreadable(nodeFile, read.reason), [], null);
+  if (!read.ok) return combine(null, reportUnreadable(nodeFile, read.reason), [], NOTHING_ACROSS);
   const document = parseConfigDocument(nodeFile, read.text);
   const report = reportOn(document);
   const parsed = parseNodeDocument(document, report);
   const input = parsed?.value ?? null;
   const fleet = input?.fleet === undefined ? null : await compileFleet(input.fleet, document.file, source, report);
-  const compiled = input === null ? null : compileNode(input, {file: document.file, machine: options.machine, fleet});
+  const compiled = input === null ? null : compileNode(input, {file: document.file, machine, fleet});
   const files = await findCustomerFiles(document, source, report);
   const node = report.problems.length === 0 ? compiled : null;
-  const loading = {source, context: contextOf(compiled, parsed?.isLost(['admin']) === true, before), nowMs: options.nowMs};
-  const customers = await loadCustomers(files, loading, before?.customers ?? []);
-  return combine(node?.node ?? null, report, customers, before);
+  const loading = {source, context: contextOf(compiled, parsed?.isLost(['admin']) === true, before), nowMs};
+  const customers = await loadCustomers(files, loading, before?.customers ?? [], rest);
+  await rest();
+  const across = checkAcross(customers, before);
+  await rest();
+  return combine(node?.node ?? null, report, customers, across);
 }
 
-/** What is untouched is found before anything is waited for: of ten thousand customers it is nearly all. */
-async function loadCustomers(files: readonly string[], loading: CustomerLoading, before: readonly CustomerResult[]): Promise<readonly CustomerResult[]> {
-  let next = 0;
-  const known = files.map((file) => {
-    let customer = before[next];
-    while (customer !== undefined && customer.file < file) customer = before[++next];
-    return customer?.file === file ? customer : undefined;
-  });
-  const untouched = known.map((customer) => (customer !== undefined && isUntouched(customer, loading) ? customer : null));
+/** Few enough that a rest is never far, enough that asking for it costs nothing beside looking at the files. */
+const FILES_BETWEEN_RESTS = 16;
+
+/** What is untouched is not waited for: of ten thousand customers it is nearly all. */
+async function loadCustomers(files: readonly string[], loading: CustomerLoading, before: readonly CustomerResult[], rest: Rest): Promise<readonly CustomerResult[]> {
   const customers: CustomerResult[] = [];
-  for (const [index, file] of files.entries()) customers.push(untouched[index] ?? await loadCustomer(file, loading, known[index]));
+  let next = 0;
+  for (const [index, file] of files.entries()) {
+    if (index % FILES_BETWEEN_RESTS === 0) await rest();
+    let known = before[next];
+    while (known !== undefined && known.file < file) known = before[++next];
+    if (known?.file !== file) known = undefined;
+    customers.push(known !== undefined && isUntouched(known, loading) ? known : await loadCustomer(file, loading, known));
+  }
   return customers;
 }
 
@@ -104,22 +116,35 @@ async function findCustomerFiles(document: ConfigDocument, source: FileSource, r
   }
 }
 
-function combine(node: NodeSnapshot | null, nodeReport: Report, customers: readonly CustomerResult[], before: ConfigResult | null): ConfigResult {
-  const {reports: across, hasConflicts} = checkAcross(customers, before);
-  const reports = [nodeReport, ...customers, ...across];
-  const problems = reports.flatMap((report) => report.problems).sort(compareProblems);
-  const warnings = reports.flatMap((report) => report.warnings).sort(compareProblems);
-  const compiled = customers.map(({customer}) => customer).filter((customer) => customer !== null);
+function combine(node: NodeSnapshot | null, nodeReport: Report, customers: readonly CustomerResult[], {reports: across, hasConflicts}: AcrossResult): ConfigResult {
+  const problems: Problem[] = [], warnings: Problem[] = [], compiled: CustomerSnapshot[] = [];
+  const gather = (report: Report | CustomerResult): void => {
+    for (const problem of report.problems) problems.push(problem);
+    for (const warning of report.warnings) warnings.push(warning);
+  };
+  gather(nodeReport);
+  for (const result of customers) {
+    gather(result);
+    if (result.customer !== null) compiled.push(result.customer);
+  }
+  for (const report of across) gather(report);
   return {
     snapshot: node !== null && problems.length === 0 ? assembleSnapshot(node, compiled) : null,
-    problems, warnings, node, customers, hasConflicts,
+    problems: problems.sort(compareProblems), warnings: warnings.sort(compareProblems), node, customers, hasConflicts,
     nodeFile: nodeReport.file,
     nodeProblems: nodeReport.problems,
   };
 }
 
+interface AcrossResult {
+  readonly reports: readonly Report[];
+  readonly hasConflicts: boolean;
+}
+
+const NOTHING_ACROSS: AcrossResult = {reports: [], hasConflicts: false};
+
 /** What is wrong between customers, each side of it in its own file. */
-function checkAcross(customers: readonly CustomerResult[], before: ConfigResult | null): {readonly reports: readonly Report[]; readonly hasConflicts: boolean} {
+function checkAcross(customers: readonly CustomerResult[], before: ConfigResult | null): AcrossResult {
   const claimants = listClaimants(customers);
   const reports: Report[] = [];
   const reportTo = ({file, locate}: ClaimingFile): Report => {
@@ -127,7 +152,7 @@ function checkAcross(customers: readonly CustomerResult[], before: ConfigResult 
     reports.push(report);
     return report;
   };
-  const conflicts = findConflicts(before === null || before.hasConflicts ? claimants : narrowToChange(claimants, listClaimants(before.customers)));
+  const conflicts = findConflicts(before === null || before.hasConflicts ? claimants : narrowToChange(claimants, customers, before.customers));
   for (const conflict of conflicts) {
     for (const side of [0, 1] as const) {
       const {claimant, path: place} = conflict.claims[side];
@@ -145,17 +170,20 @@ function checkAcross(customers: readonly CustomerResult[], before: ConfigResult 
 }
 
 function listClaimants(customers: readonly CustomerResult[]): readonly ClaimingFile[] {
-  return customers.map(({claimant}) => claimant).filter((claimant) => claimant !== null);
+  const claimants: ClaimingFile[] = [];
+  for (const {claimant} of customers) if (claimant !== null) claimants.push(claimant);
+  return claimants;
 }
 
 /** Where nobody was in conflict before, only what has changed can be. */
-function narrowToChange(claimants: readonly ClaimingFile[], before: readonly ClaimingFile[]): readonly ClaimingFile[] {
-  const changes = pairChanges(before, claimants, ({file}) => file);
-  return changes.length > CHANGES_COMPARED_MAX ? claimants : findContested(claimants, changes);
+function narrowToChange(claimants: readonly ClaimingFile[], customers: readonly CustomerResult[], before: readonly CustomerResult[]): readonly ClaimingFile[] {
+  const changes = pairChanges(before, customers, ({file}) => file);
+  if (changes.length > CHANGES_COMPARED_MAX) return claimants;
+  return findContested(claimants, changes.map(([old, fresh]) => [old?.claimant ?? null, fresh?.claimant ?? null]));
 }
 
 /** Customers by name, so that the order of files changes nothing. */
 export function assembleSnapshot(node: NodeSnapshot, customers: readonly CustomerSnapshot[]): Snapshot {
   const sorted = [...customers].sort((a, b) => (a.name < b.name ? -1 : 1));
-  return {revision: computeRevision({node, customers: sorted.map(({name, revision}) => [name, revision])}), node, customers: sorted};
+  return {revision: computeRevision({node, customers: sorted.map(({revision}) => revision).join(' ')}), node, customers: sorted};
 }

@@ -9,7 +9,7 @@
 import {isDeepStrictEqual} from 'node:util';
 import {formatSocketAddress} from '#src/config/address-scalars.ts';
 import {describeOwnAddress, pathOfServer} from '#src/config/compile-customer.ts';
-import {CHANGES_COMPARED_MAX, type Claimant, type Conflict, describeConflict, findConflicts, findContested, holds, listNetworks} from '#src/config/conflicts.ts';
+import {CHANGES_COMPARED_MAX, type Claimant, type Conflict, describeConflict, findConflicts, findContested, holds, listClaims} from '#src/config/conflicts.ts';
 import {changedRestartSettings, keepRestartSettings, type RestartSetting} from '#src/config/diff.ts';
 import {assembleSnapshot, type ConfigResult} from '#src/config/load.ts';
 import type {CustomerResult} from '#src/config/load-customer.ts';
@@ -21,8 +21,13 @@ import type {CustomerSnapshot, NodeSnapshot, Snapshot} from '#src/config/snapsho
 /** What is in force, and where each customer came from: a file that cannot be read no longer says whose it is. */
 export interface RunningConfig {
   readonly snapshot: Snapshot;
-  /** Name of the customer by file. */
-  readonly files: ReadonlyMap<string, string>;
+  readonly files: readonly ServedFile[];
+}
+
+/** A customer file, and the customer that came from it. */
+export interface ServedFile {
+  readonly file: string;
+  readonly customer: Pick<CustomerSnapshot, 'name'> | null;
 }
 
 export interface StaleCustomer {
@@ -70,7 +75,10 @@ export function mergeAtStart(result: ConfigResult, saved: RunningConfig['files']
 export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig): MergeResult {
   if (result.node === null) return refuse(lastGood, result.nodeProblems);
   const needsRestart = changedRestartSettings(lastGood.snapshot.node, result.node);
-  if (result.snapshot !== null && needsRestart.length === 0) return takeWhole(result.snapshot, result.customers);
+  if (result.snapshot !== null && needsRestart.length === 0) {
+    // There is no problem at all: everything is new, and nothing of before matters.
+    return {running: {snapshot: result.snapshot, files: result.customers}, fresh: result.customers, stale: [], refusal: [], needsRestart: []};
+  }
   const node = keepRestartSettings(lastGood.snapshot.node, result.node);
   const merge = new CustomerMerge(result, lastGood, node);
   merge.settle();
@@ -85,13 +93,6 @@ export function mergeWithLastGood(result: ConfigResult, lastGood: RunningConfig)
   };
 }
 
-/** Where there is no problem at all, everything is new, and nothing of before matters. */
-function takeWhole(snapshot: Snapshot, customers: readonly CustomerResult[]): MergeResult {
-  const files = new Map<string, string>();
-  for (const {file, customer} of customers) if (customer !== null) files.set(file, customer.name);
-  return {running: {snapshot, files}, fresh: customers, stale: [], refusal: [], needsRestart: []};
-}
-
 function refuse(lastGood: RunningConfig, refusal: readonly Problem[]): MergeResult {
   return {running: lastGood, fresh: [], stale: [], refusal, needsRestart: []};
 }
@@ -99,7 +100,7 @@ function refuse(lastGood: RunningConfig, refusal: readonly Problem[]): MergeResu
 function assembleRunning(node: NodeSnapshot, candidates: readonly Candidate[]): RunningConfig {
   return {
     snapshot: assembleSnapshot(node, candidates.map(({customer}) => customer)),
-    files: new Map(candidates.map(({file, customer}) => [file, customer.name])),
+    files: candidates.map(({file, customer}) => ({file, customer})),
   };
 }
 
@@ -173,7 +174,7 @@ class CustomerMerge {
       return null;
     }
     const uses = this.#node === null ? [] : findOwnAddresses(customer, this.#node);
-    if (uses.length === 0) return {file, customer, networks: source.claimant?.networks ?? listNetworks(customer), source, held: this.#held.get(file) ?? null, version: 'new'};
+    if (uses.length === 0) return {file, customer, claimed: source.claimant?.claimed ?? listClaims(customer), source, held: this.#held.get(file) ?? null, version: 'new'};
     const report = createReport(file, locate);
     for (const use of uses) report.problem(pathOfServer(use), describeOwnAddress(use));
     this.#problems.set(file, report.problems);
@@ -182,7 +183,7 @@ class CustomerMerge {
 
   #fallBack(source: CustomerResult): readonly Candidate[] {
     const held = this.#held.get(source.file);
-    return held === undefined ? [] : [{file: source.file, customer: held, networks: listNetworks(held), source, held, version: 'last_good'}];
+    return held === undefined ? [] : [{file: source.file, customer: held, claimed: listClaims(held), source, held, version: 'last_good'}];
   }
 
   /** Where new versions are not in conflict with each other, it is about the others: as a rule a broken file or two. */
@@ -227,6 +228,7 @@ function isHolder({version, held}: Contender, conflict: Conflict<Contender>): bo
  */
 function matchHeld(sources: readonly CustomerResult[], {snapshot, files}: RunningConfig): ReadonlyMap<string, CustomerSnapshot> {
   const byName = new Map(snapshot.customers.map((customer) => [customer.name, customer]));
+  const served = new Map(files.map(({file, customer}) => [file, customer?.name]));
   const held = new Map<string, CustomerSnapshot>();
   const take = (file: string, name: string | null | undefined): void => {
     const customer = name === null || name === undefined ? undefined : byName.get(name);
@@ -234,7 +236,7 @@ function matchHeld(sources: readonly CustomerResult[], {snapshot, files}: Runnin
     byName.delete(customer.name);
     held.set(file, customer);
   };
-  for (const {file} of sources) take(file, files.get(file));
+  for (const {file} of sources) take(file, served.get(file));
   for (const {file, name} of sources) take(file, name);
   return held;
 }

@@ -1,8 +1,9 @@
 /** What earlier runs have saved of customers → the versions that a start can fall back to. Saved texts are believed no more than files. */
-import {type Claimant, findConflicts, listNetworks} from '#src/config/conflicts.ts';
+import {type Claimant, findConflicts, listClaims} from '#src/config/conflicts.ts';
 import type {FileSource} from '#src/config/file-source.ts';
 import type {ConfigResult} from '#src/config/load.ts';
 import {type CustomerResult, loadCustomer} from '#src/config/load-customer.ts';
+import type {ServedFile} from '#src/config/merge.ts';
 import {formatProblem} from '#src/config/problem.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
 
@@ -17,8 +18,8 @@ export interface SavedCustomer {
 export interface RestoredCustomers {
   /** Free of conflicts among themselves. */
   readonly customers: readonly CustomerSnapshot[];
-  /** Name of the customer by file. */
-  readonly files: ReadonlyMap<string, string>;
+  /** Those of the customers. */
+  readonly files: readonly ServedFile[];
   readonly refused: readonly {readonly customer: string; readonly reasons: readonly string[]}[];
 }
 
@@ -30,7 +31,7 @@ interface Restored extends Claimant {
 /** @param loaded what the files say now */
 export async function restoreCustomers(savedCustomers: readonly SavedCustomer[], loaded: ConfigResult, source: FileSource, nowMs: number): Promise<RestoredCustomers> {
   const [some] = loaded.customers;
-  if (some === undefined) return {customers: [], files: new Map(), refused: []};
+  if (some === undefined) return {customers: [], files: [], refused: []};
   const {context} = some.origin;
   const current = new Map(loaded.customers.map((customer) => [customer.file, customer]));
   const restored: Restored[] = [];
@@ -39,14 +40,14 @@ export async function restoreCustomers(savedCustomers: readonly SavedCustomer[],
     const {name, file} = saved;
     const now = current.get(file);
     const result = isSameText(now, saved) ? now : await loadCustomer(file, {source: withText(source, saved), context, nowMs}, undefined);
-    if (result.customer?.name === name) restored.push({saved, file, customer: result.customer, networks: listNetworks(result.customer)});
+    if (result.customer?.name === name) restored.push({saved, file, customer: result.customer, claimed: listClaims(result.customer)});
     else refused.push({customer: name, reasons: describeRefusal(result, result === now)});
   }
   const contested = new Set(findConflicts(restored).flatMap(({claims}) => claims.map(({claimant}) => claimant)));
   const accepted = restored.filter((entry) => !contested.has(entry));
   return {
     customers: accepted.map(({customer}) => customer),
-    files: new Map(accepted.map(({file, customer}) => [file, customer.name])),
+    files: accepted.map(({file, customer}) => ({file, customer})),
     refused: [...refused, ...[...contested].map(({saved}) => ({customer: saved.name, reasons: ['another saved customer claims the same host, network or name']}))],
   };
 }

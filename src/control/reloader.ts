@@ -8,6 +8,7 @@ import {formatProblem, type Problem} from '#src/config/problem.ts';
 import {restoreCustomers} from '#src/config/restore.ts';
 import type {Snapshot} from '#src/config/snapshot.ts';
 import {LastGoodKeeper} from '#src/control/last-good-keeper.ts';
+import {createRest} from '#src/control/pace.ts';
 import {SerialQueue} from '#src/control/serial-queue.ts';
 import type {ConfigureOutcome} from '#src/control/supervisor.ts';
 import type {DaemonLog} from '#src/observe/daemon-log.ts';
@@ -56,6 +57,7 @@ export async function loadFirst({configFile, source, machine, log}: LoadingOptio
 export class Reloader {
   readonly #options: ReloaderOptions;
   readonly #queue = new SerialQueue();
+  readonly #rest = createRest();
   #running: RunningConfig;
   /** What the next load need not do again. */
   #loaded: ConfigResult;
@@ -105,9 +107,10 @@ export class Reloader {
 
   async #attempt(): Promise<{outcome: ReloadOutcome; stale: readonly StaleCustomer[]}> {
     const {configFile, source, machine, log, apply} = this.#options;
-    const loaded = await loadConfig(configFile, source, {machine, nowMs: Date.now()}, this.#loaded);
+    const loaded = await loadConfig(configFile, source, {machine, nowMs: Date.now(), rest: this.#rest}, this.#loaded);
     // Customers that were compared with no node file at all would all have to be made again when it is mended.
     if (loaded.node !== null) this.#loaded = loaded;
+    await this.#rest();
     const merged = mergeWithLastGood(loaded, this.#running);
     const {running, stale} = merged;
     logFindings(loaded, merged, log);
@@ -115,6 +118,7 @@ export class Reloader {
       log.error({problems: merged.refusal.length}, 'reload failed: the configuration is refused, nothing changed');
       return {outcome: 'failure', stale};
     }
+    await this.#rest();
     const outcome = await apply(running.snapshot);
     const change = describeChange(this.#running.snapshot, running.snapshot);
     if (!outcome.ok) {

@@ -1,5 +1,6 @@
 /** Who owns which slot of shared memory. What survives a reload keeps its numbers. */
 import type {CustomerSnapshot, PoolSnapshot, Snapshot} from '#src/config/snapshot.ts';
+import {pairChanges} from '#src/config/sorted-lists.ts';
 import type {Configuration} from '#src/control/configuration.ts';
 import {CUSTOMER, CUSTOMER_ROW_LENGTH, POOL_ROW_LENGTH, openRow, rowsByteLength} from '#src/shared/counters.ts';
 import {EndpointSlot, endpointSlotByteLength} from '#src/shared/endpoint-slot.ts';
@@ -37,10 +38,10 @@ export class SlotBook {
 
   /** Customers of `inForce` that are the same object keep their assignment: it is the same object, too. */
   assign(snapshot: Snapshot, inForce: Configuration | null = null): Configuration {
-    const assignments = new Map<string, CustomerAssignment>();
-    for (const customer of snapshot.customers) {
-      const known = inForce?.assignments.get(customer.name);
-      assignments.set(customer.name, known?.snapshot === customer ? known : this.#assignCustomer(customer));
+    const assignments = new Map(inForce?.assignments);
+    for (const [old, fresh] of pairChanges(inForce?.snapshot.customers ?? [], snapshot.customers, ({name}) => name)) {
+      if (fresh === null) assignments.delete(old.name);
+      else assignments.set(fresh.name, this.#assignCustomer(fresh));
     }
     return {snapshot, assignments};
   }

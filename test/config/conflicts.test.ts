@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
 import {cidrsOverlap, formatCidr, parseCidr} from '#src/core/ip.ts';
-import {type Claimant, findConflicts, findContested, findShadowedHosts, listNetworks} from '#src/config/conflicts.ts';
+import {type Claimant, findConflicts, findContested, findShadowedHosts, listClaims} from '#src/config/conflicts.ts';
 import type {CustomerSnapshot} from '#src/config/snapshot.ts';
 import {pairChanges} from '#src/config/sorted-lists.ts';
 import {testProperty} from '#test/support/property.ts';
@@ -10,7 +10,7 @@ import {testProperty} from '#test/support/property.ts';
 function customer(name: string, traits: {readonly networks?: readonly string[]; readonly hosts?: readonly string[]}): Claimant {
   const {networks = [], hosts = []} = traits;
   const snapshot: CustomerSnapshot = {name, revision: '', weight: 1, networks, sourceAddress: {ipv4: null, ipv6: null}, certificates: [], pools: [], auth: [], loginGuards: [], sites: [{hosts, routes: []}], limits: [], rules: [], caps: {websocketsMax: 1, websocketsPerClientMax: 1, connectionsMax: 1000, handshakesMax: 1000, requestsMax: 1000, bufferedBytesMax: 2 ** 30}};
-  return {file: `${name}.yaml`, customer: snapshot, networks: listNetworks(snapshot)};
+  return {file: `${name}.yaml`, customer: snapshot, claimed: listClaims(snapshot)};
 }
 
 /** Small IPv4 and IPv6 networks that often overlap. */

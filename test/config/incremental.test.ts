@@ -58,6 +58,25 @@ async function expectChange(before: Files, after: Files, times: {readonly thenMs
   return second;
 }
 
+test('a load gives way between files, also where none of them is read', async () => {
+  const files = filesOf(Object.fromEntries(Array.from({length: 100}, (_, n) => [`c${n}`, customerText(`c${n}`, n)])));
+  const first = await load(files, null);
+  const source = createKnowingSource(files, true);
+  let looks = 0;
+  const looksBetween = [0];
+  const second = await loadConfig(NODE_FILE, {...source, isKnown: (file, before) => {
+    looks++;
+    return source.isKnown(file, before);
+  }}, {machine: {cores: 2, memoryBytes: 2 ** 30}, nowMs: NOW_MS, rest: () => {
+    looksBetween.push(looks);
+    looks = 0;
+    return Promise.resolve();
+  }}, first);
+  assert.deepEqual(saidBy(second), saidBy(first));
+  assert.ok(looksBetween.length > 6);
+  assert.ok(Math.max(...looksBetween) <= 16, looksBetween.join(' '));
+});
+
 test('only the customer whose file changed is made again', async () => {
   const customers = {acme: customerText('acme', 1), globex: customerText('globex', 2)};
   const first = await load(filesOf(customers), null);

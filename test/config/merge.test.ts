@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
-import {findConflicts, listNetworks} from '#src/config/conflicts.ts';
+import {findConflicts, listClaims} from '#src/config/conflicts.ts';
 import {mergeAtStart, mergeWithLastGood, type MergeResult, type RunningConfig} from '#src/config/merge.ts';
 import {customerFile, customerText, loadTexts, NODE_TEXT} from '#test/config/customers.ts';
 import {testAsyncProperty} from '#test/support/property.ts';
@@ -12,7 +12,7 @@ const GLOBEX = customerText('globex', 2);
 const BROKEN = 'customer: acme\nnetworks: [203.0.113.0/24]\n';
 
 async function start(customers: Readonly<Record<string, string>>, node = NODE_TEXT): Promise<RunningConfig> {
-  const {running} = mergeAtStart(await loadTexts(customers, node), new Map(), []);
+  const {running} = mergeAtStart(await loadTexts(customers, node), [], []);
   assert.ok(running);
   return running;
 }
@@ -46,7 +46,7 @@ test('at a start a broken customer is served as it was saved, and the others as 
 });
 
 test('at a start a broken customer of which nothing is saved is not served, and keeps nobody else from it', async () => {
-  const after = mergeAtStart(await loadTexts({acme: BROKEN, globex: GLOBEX}), new Map(), []);
+  const after = mergeAtStart(await loadTexts({acme: BROKEN, globex: GLOBEX}), [], []);
   assert.ok(after.running);
   assert.deepEqual(Object.keys(serversOf(after.running)), ['globex']);
   assert.deepEqual(staleOf(after), [[customerFile('acme'), 'acme', false]]);
@@ -56,7 +56,7 @@ test('at a start a broken customer of which nothing is saved is not served, and 
 test('at a start nobody gets what the broken file of another claims', async () => {
   const broken = `${ACME}bogus: 1\n`;
   for (const greedy of [customerText('evil', 9, {hosts: ['www.acme.example']}), customerText('evil', 9, {network: '10.1.1.128/25', server: '10.1.1.129:80'}), customerText('acme', 9)]) {
-    const after = mergeAtStart(await loadTexts({acme: broken, evil: greedy, globex: GLOBEX}), new Map(), []);
+    const after = mergeAtStart(await loadTexts({acme: broken, evil: greedy, globex: GLOBEX}), [], []);
     assert.ok(after.running);
     assert.deepEqual(Object.keys(serversOf(after.running)), ['globex']);
     assert.deepEqual(after.stale.map(({file, isKept}) => [file, isKept]), [[customerFile('acme'), false], [customerFile('evil'), false]]);
@@ -72,7 +72,7 @@ test('at a start who had a host keeps it, whatever a broken file claims', async 
 
 test('two broken files without a name have none in common', async () => {
   const nameless = (n: number): string => customerText('x', n).replace('customer: x\n', '').replace('www.x', `www.x${n}`);
-  const {running} = mergeAtStart(await loadTexts({a: nameless(7), b: nameless(8), globex: GLOBEX}), new Map(), []);
+  const {running} = mergeAtStart(await loadTexts({a: nameless(7), b: nameless(8), globex: GLOBEX}), [], []);
   assert.deepEqual(running?.snapshot.customers.map(({name}) => name), ['globex']);
 });
 
@@ -82,7 +82,7 @@ for (const [about, customers, node] of [
 ] as const) {
   test(`a start with ${about} is refused, with every problem`, async () => {
     const loaded = await loadTexts(customers, node);
-    const {running, refusal} = mergeAtStart(loaded, new Map(), []);
+    const {running, refusal} = mergeAtStart(loaded, [], []);
     assert.equal(running, null);
     assert.deepEqual(refusal, loaded.problems);
     assert.ok(refusal.length > 0);
@@ -119,7 +119,7 @@ test('a customer is known by its file even if the file cannot be read at all', a
 test('a broken customer in a renamed file is known by its name', async () => {
   const after = await reload(await start({acme: ACME, globex: GLOBEX}), {renamed: BROKEN, globex: GLOBEX});
   assert.deepEqual(serversOf(after.running), {acme: '10.1.1.11', globex: '10.1.2.11'});
-  assert.equal(after.running.files.get(customerFile('renamed')), 'acme');
+  assert.equal(after.running.files.find(({file}) => file === customerFile('renamed'))?.customer?.name, 'acme');
 });
 
 test('a customer whose file is gone is gone', async () => {
@@ -235,13 +235,13 @@ const version = fc.record({
 const generation = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), version, {minKeys: 1});
 
 function conflictsIn({snapshot}: RunningConfig): readonly unknown[] {
-  return findConflicts(snapshot.customers.map((customer) => ({file: customer.name, customer, networks: listNetworks(customer)})));
+  return findConflicts(snapshot.customers.map((customer) => ({file: customer.name, customer, claimed: listClaims(customer)})));
 }
 
 /** A start in place of the reload: it comes to the same, and without anything saved to nothing that conflicts. */
 async function checkStart(customers: Readonly<Record<string, string>>, before: RunningConfig, reloaded: RunningConfig): Promise<void> {
   assert.deepEqual((await restart(before, customers)).running?.snapshot, reloaded.snapshot);
-  const {running} = mergeAtStart(await loadTexts(customers), new Map(), []);
+  const {running} = mergeAtStart(await loadTexts(customers), [], []);
   assert.ok(running);
   assert.deepEqual(conflictsIn(running), []);
 }

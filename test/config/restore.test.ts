@@ -27,7 +27,7 @@ function namesOf({customers}: RestoredCustomers): readonly string[] {
 test('a saved version is used where the file is broken, gone or full of rubbish', async () => {
   for (const text of [BROKEN, '', '{[', '\0']) {
     const {customers, files, refused} = await restore([saved('acme', ACME)], {acme: text});
-    assert.deepEqual([customers.map(({pools}) => pools[0]?.servers[0]?.address), [...files], refused], [['10.1.1.11'], [[customerFile('acme'), 'acme']], []]);
+    assert.deepEqual([customers.map(({pools}) => pools[0]?.servers[0]?.address), files.map(({file, customer}) => [file, customer?.name]), refused], [['10.1.1.11'], [[customerFile('acme'), 'acme']], []]);
   }
 });
 

@@ -33,7 +33,7 @@ function open(context: TestContext, folder: string): Stage {
 }
 
 async function inForce(customers: Readonly<Record<string, string>>): Promise<MergeResult> {
-  return mergeAtStart(await loadTexts(customers), new Map(), []);
+  return mergeAtStart(await loadTexts(customers), [], []);
 }
 
 /** A folder in which these are saved. */

@@ -49,6 +49,15 @@ test('only customers that have changed get an assignment of their own', () => {
   assert.equal(after.assignments.get('acme')?.snapshot.revision, '2');
 });
 
+test('whoever came and whoever went is told from those who stay', () => {
+  const book = new SlotBook(THREADS);
+  const before = assign(book, [ACME, GLOBEX]);
+  const after = book.assign(makeSnapshot('r', [GLOBEX, makeCustomer('initech')]), before);
+  assert.deepEqual([...after.assignments.keys()].sort(), ['globex', 'initech']);
+  assert.deepEqual([...before.assignments.keys()], ['acme', 'globex'], 'what is in force stays as it is');
+  assert.equal(after.assignments.get('globex'), before.assignments.get('globex'));
+});
+
 test('the slots of a removed customer are zeroed and given away after a while, not at once', () => {
   const book = new SlotBook(THREADS);
   const before = assign(book, [ACME, GLOBEX]);

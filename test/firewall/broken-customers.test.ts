@@ -51,7 +51,7 @@ class Stage {
     const keeper = new LastGoodKeeper(path.join(this.config.folder, 'state'), createLogLines().log);
     this.#context.after(() => keeper.stop());
     keeper.load();
-    keeper.keep(mergeAtStart(await loadConfig(this.config.nodeFile, fileSource, {machine: {cores: 1, memoryBytes: 2 ** 30}, nowMs: Date.now()}), new Map(), []));
+    keeper.keep(mergeAtStart(await loadConfig(this.config.nodeFile, fileSource, {machine: {cores: 1, memoryBytes: 2 ** 30}, nowMs: Date.now()}), [], []));
     await eventually('it is saved', () => keeper.isSaved);
   }
 }

@@ -12,7 +12,7 @@ const ACME = from('10.9.0.1', customerText('acme', 1));
 
 async function reload(before: RunningConfig | null, customers: Readonly<Record<string, string>>): Promise<MergeResult & {running: RunningConfig}> {
   const loaded = await loadTexts(customers);
-  const result = before === null ? mergeAtStart(loaded, new Map(), []) : mergeWithLastGood(loaded, before);
+  const result = before === null ? mergeAtStart(loaded, [], []) : mergeWithLastGood(loaded, before);
   assert.ok(result.running);
   return {...result, running: result.running};
 }

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {setImmediate} from 'node:timers/promises';
+import {createRest} from '#src/control/pace.ts';
+
+test('work goes on for a stretch, then others have their turn', async () => {
+  let nowMs = 0, pauses = 0;
+  const rest = createRest({clock: () => nowMs, pause: () => pauses++});
+  let turns = 0;
+  const others = setImmediate().then(() => turns++);
+  nowMs = 0.9;
+  await rest();
+  assert.deepEqual([pauses, turns], [0, 0]);
+  nowMs = 1;
+  await rest();
+  assert.deepEqual([pauses, turns], [1, 1]);
+  nowMs = 1.9;
+  await rest();
+  assert.equal(pauses, 1, 'a stretch begins where the rest has ended');
+  await others;
+});
+
+test('a rest of a real thread ends', async () => {
+  const rest = createRest();
+  const startedMs = performance.now();
+  while (performance.now() - startedMs < 5) await rest();
+});
