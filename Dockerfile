@@ -26,7 +26,7 @@ USER 65532:65532
 EXPOSE 8080 8443
 STOPSIGNAL SIGTERM
 # The flags are explained in docs/operations.md.
-ENTRYPOINT ["/opt/torwart/node_modules/node/bin/node", "--permission", "--allow-net", "--allow-worker", "--allow-inspector", "--allow-fs-read=/opt/torwart", "--allow-fs-read=/etc/torwart", "--allow-fs-write=/var/log/torwart", "--allow-fs-read=/var/lib/torwart", "--allow-fs-write=/var/lib/torwart", "--allow-fs-read=/run/torwart", "--allow-fs-write=/run/torwart", "/opt/torwart/src/main.ts"]
+ENTRYPOINT ["/opt/torwart/node_modules/node/bin/node", "--v8-pool-size=0", "--permission", "--allow-net", "--allow-worker", "--allow-inspector", "--allow-fs-read=/opt/torwart", "--allow-fs-read=/etc/torwart", "--allow-fs-write=/var/log/torwart", "--allow-fs-read=/var/lib/torwart", "--allow-fs-write=/var/lib/torwart", "--allow-fs-read=/run/torwart", "--allow-fs-write=/run/torwart", "/opt/torwart/src/main.ts"]
 CMD ["run", "--config", "/etc/torwart/torwart.yaml"]
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
   CMD ["/opt/torwart/node_modules/node/bin/node", "/opt/torwart/deploy/docker/healthcheck.mjs"]

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import {readFile} from 'node:fs/promises';
+import {readdir, readFile} from 'node:fs/promises';
+import {availableParallelism} from 'node:os';
 import {test} from 'node:test';
 import {spawnTorwart} from '#test/cli/fixtures/torwart-process.ts';
 import {createConfigFolder, customerText, NODE_TEXT} from '#test/control/fixtures/config-folder.ts';
@@ -34,6 +35,23 @@ test('torwart --version is the package\'s', async context => {
   await exited;
   assert.equal(output.stdout, `${manifest.version}\n`);
 });
+
+test('V8 has no more helper threads than there are CPUs beside one', async context => {
+  const config = await createConfigFolder(context);
+  await config.writeCustomer('acme', customerText('acme', 24));
+  const torwart = spawnTorwart(context, ['run', '--config', config.nodeFile]);
+  await torwart.waitForLine('"serving"');
+  const tasks = `/proc/${torwart.child.pid ?? assert.fail()}/task`;
+  const names = await Promise.all((await readdir(tasks)).map(task => readFile(`${tasks}/${task}/comm`, 'utf8')));
+  const helpers = names.filter(name => name.startsWith('node-V8Worker')).length;
+  assert.ok(helpers >= 1 && helpers <= Math.max(1, availableParallelism() - 1), names.join(''));
+});
+
+for (const file of ['torwart', 'deploy/systemd/torwart.service', 'Dockerfile']) {
+  test(`${file} gives V8 helper threads by the machine's CPUs`, async () => {
+    assert.match(await readFile(new URL(`../../${file}`, import.meta.url), 'utf8'), /--v8-pool-size=0/);
+  });
+}
 
 test('torwart check: a summary, or every problem', async context => {
   const config = await createConfigFolder(context);
