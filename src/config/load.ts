@@ -74,13 +74,19 @@ const FILES_BETWEEN_RESTS = 16;
 /** What is untouched is not waited for: of ten thousand customers it is nearly all. */
 async function loadCustomers(files: readonly string[], loading: CustomerLoading, before: readonly CustomerResult[], rest: Rest): Promise<readonly CustomerResult[]> {
   const customers: CustomerResult[] = [];
-  let next = 0;
-  for (const [index, file] of files.entries()) {
-    if (index % FILES_BETWEEN_RESTS === 0) await rest();
+  let next = 0, looks = 0;
+  for (const file of files) {
+    if (looks >= FILES_BETWEEN_RESTS) {
+      await rest();
+      looks = 0;
+    }
     let known = before[next];
     while (known !== undefined && known.file < file) known = before[++next];
     if (known?.file !== file) known = undefined;
-    customers.push(known !== undefined && isUntouched(known, loading) ? known : await loadCustomer(file, loading, known));
+    const untouched = known !== undefined && isUntouched(known, loading) ? known : null;
+    customers.push(untouched ?? await loadCustomer(file, loading, known));
+    // Making a customer takes longer than looking at so many files.
+    looks += untouched === null ? FILES_BETWEEN_RESTS : 1 + 2 * untouched.origin.certificates.length;
   }
   return customers;
 }
@@ -177,9 +183,10 @@ function listClaimants(customers: readonly CustomerResult[]): readonly ClaimingF
 
 /** Where nobody was in conflict before, only what has changed can be. */
 function narrowToChange(claimants: readonly ClaimingFile[], customers: readonly CustomerResult[], before: readonly CustomerResult[]): readonly ClaimingFile[] {
-  const changes = pairChanges(before, customers, ({file}) => file);
-  if (changes.length > CHANGES_COMPARED_MAX) return claimants;
-  return findContested(claimants, changes.map(([old, fresh]) => [old?.claimant ?? null, fresh?.claimant ?? null]));
+  const changes = pairChanges(before, customers, ({file}) => file)
+    .map(([old, fresh]) => [old?.claimant ?? null, fresh?.claimant ?? null] as const)
+    .filter(([old, fresh]) => old !== fresh);
+  return changes.length > CHANGES_COMPARED_MAX ? claimants : findContested(claimants, changes);
 }
 
 /** Customers by name, so that the order of files changes nothing. */

@@ -7,7 +7,7 @@ import type {CustomerAssignment} from '#src/shared/messages.ts';
 
 export interface Configuration {
   readonly snapshot: Snapshot;
-  /** By customer name. */
+  /** By customer name, in no order. */
   readonly assignments: ReadonlyMap<string, CustomerAssignment>;
 }
 

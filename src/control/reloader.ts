@@ -126,6 +126,7 @@ export class Reloader {
       return {outcome: 'failure', stale};
     }
     this.#running = running;
+    await this.#rest();
     this.#lastGood.keep(merged);
     if (stale.length === 0) log.info(change, 'reload done');
     else log.error({...change, ...listStale(stale)}, 'reload done in part: broken customers stay as they were');

@@ -72,9 +72,20 @@ test('a load gives way between files, also where none of them is read', async ()
     looks = 0;
     return Promise.resolve();
   }}, first);
+  looksBetween.push(looks);
   assert.deepEqual(saidBy(second), saidBy(first));
   assert.ok(looksBetween.length > 6);
   assert.ok(Math.max(...looksBetween) <= 16, looksBetween.join(' '));
+});
+
+test('a load gives way after each customer that is made anew', async () => {
+  const files = filesOf(Object.fromEntries(Array.from({length: 20}, (_, n) => [`c${n}`, customerText(`c${n}`, n)])));
+  let rests = 0;
+  await loadConfig(NODE_FILE, createKnowingSource(files, true), {machine: {cores: 2, memoryBytes: 2 ** 30}, nowMs: NOW_MS, rest: () => {
+    rests++;
+    return Promise.resolve();
+  }});
+  assert.ok(rests >= 19, String(rests));
 });
 
 test('only the customer whose file changed is made again', async () => {
