@@ -46,9 +46,6 @@ export function findConflicts<C extends Claimant>(claimants: readonly C[]): read
   return [...findSameNames(claimants), ...findSameHosts(claimants), ...findOverlaps(claimants)];
 }
 
-/** One for all: nearly nobody has any. */
-const NO_WILDCARDS: readonly string[] = [];
-
 /** With more changes, comparing each with everybody costs more than it saves. */
 export const CHANGES_COMPARED_MAX = 32;
 
@@ -129,10 +126,8 @@ function findOverlaps<C extends Claimant>(claimants: readonly C[]): readonly Con
 }
 
 export function listClaims(claims: Claims): ClaimLists {
-  const [first, ...others] = claims.sites.map((site) => site.hosts);
-  const hosts = others.length === 0 ? first ?? [] : claims.sites.flatMap((site) => site.hosts);
-  const wildcards = hosts.filter((host) => host.startsWith('*.'));
-  return {networks: listNetworks(claims), hosts, wildcards: wildcards.length === 0 ? NO_WILDCARDS : wildcards};
+  const hosts = claims.sites.flatMap((site) => site.hosts);
+  return {networks: listNetworks(claims), hosts, wildcards: hosts.filter((host) => host.startsWith('*.'))};
 }
 
 function listNetworks({networks, sourceAddress}: Claims): readonly ClaimedNetwork[] {

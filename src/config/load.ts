@@ -86,9 +86,13 @@ async function loadCustomers(files: readonly string[], loading: CustomerLoading,
     const untouched = known !== undefined && isUntouched(known, loading) ? known : null;
     customers.push(untouched ?? await loadCustomer(file, loading, known));
     // Making a customer takes longer than looking at so many files.
-    looks += untouched === null ? FILES_BETWEEN_RESTS : 1 + 2 * untouched.origin.certificates.length;
+    looks += untouched === null ? FILES_BETWEEN_RESTS : countFiles(untouched);
   }
   return customers;
+}
+
+function countFiles({origin: {certificates, userFiles}}: CustomerResult): number {
+  return 1 + 2 * certificates.length + userFiles.length;
 }
 
 /** The same object as before where nothing has changed, so that it is compared once and not for every customer. */

@@ -1,7 +1,7 @@
 /** Two versions of a list in the order of a key. Sets and maps of ten thousand objects look at each of them; this looks at what differs. */
 
 /** What stands under one key before and after; null: nothing. */
-export type Change<T> = readonly [T, T] | readonly [T, null] | readonly [null, T];
+type Change<T> = readonly [T, T] | readonly [T, null] | readonly [null, T];
 
 /** What is not the same object in both lists, each of which is in ascending order of the key and has it once. */
 export function pairChanges<T extends object>(before: readonly T[], after: readonly T[], keyOf: (item: T) => string): readonly Change<T>[] {
